@@ -63,3 +63,14 @@ def finite(value: Any) -> Any:
 
 def dump_json(value: Any, indent: int | None = 2) -> str:
     return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder of ours in the user's cache directory (`BAYES_SCALING_CACHE` overrides where); created if need be."""
+    import platformdirs
+
+    root = Path(os.environ.get("BAYES_SCALING_CACHE") or platformdirs.user_cache_dir("bayes_scaling"))
+    path = root.joinpath(*parts)
+    with contextlib.suppress(OSError):
+        path.mkdir(parents=True, exist_ok=True)
+    return path

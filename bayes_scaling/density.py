@@ -1,0 +1,147 @@
+"""From a `pm.Model` to JAX: log prior and pointwise log likelihood, each on its own, with the data as real inputs.
+
+PyMC's own helper bakes `pm.Data` in as constants, so every table costs a compilation. Here each shared variable
+becomes an argument: one compiled program serves every table of the same padded length. Prior and likelihood are
+kept apart because evidence, sensitivity and tempering need them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """The log density of a model, in unconstrained coordinates.
+
+    Parameters
+    ----------
+    names, shapes
+        Free variables in the order they are laid out in the flat vector `x`, dims (unknown,).
+    size
+        Length of `x`.
+    log_prior
+        `log_prior(x)`: scalar, with the Jacobian of the transform, so that it is a density over `x`.
+    pointwise
+        `pointwise(x, data)`: log likelihood of each observation, dims (run,).
+    constrain
+        `constrain(x)`: free variables and scalar deterministics in their own units, by name.
+    data
+        The model's own data, by name; what `pointwise` takes.
+    initial
+        PyMC's initial point, dims (unknown,).
+    """
+
+    names: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+    size: int
+    log_prior: Callable[[Any], Any]
+    pointwise: Callable[[Any, Data], Any]
+    constrain: Callable[[Any], dict[str, Any]]
+    data: dict[str, np.ndarray]
+    initial: np.ndarray
+
+    def log_likelihood(self, x: Any, data: Data, mask: Any) -> Any:
+        """Scalar log likelihood; padded runs have mask zero and count nothing."""
+        import jax.numpy as jnp
+
+        # `where`, not a product: a padded run may be -inf, and 0 * inf is nan.
+        return jnp.sum(jnp.where(mask > 0, self.pointwise(x, data), 0.0))
+
+    def log_density(self, x: Any, data: Data, mask: Any) -> Any:
+        """Scalar log prior plus log likelihood."""
+        return self.log_prior(x) + self.log_likelihood(x, data, mask)
+
+    @property
+    def n(self) -> int:
+        """How many observations the model's own data hold."""
+        import jax
+
+        return int(jax.eval_shape(self.pointwise, self.initial, self.data).shape[0])
+
+
+def density(model: pm.Model) -> Density:
+    """Compile `model` to JAX functions (traced when first called; nothing is evaluated here)."""
+    import jax.numpy as jnp
+    from pymc.util import get_default_varnames
+    from pytensor.compile.sharedvalue import SharedVariable
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.tensor import TensorType
+
+    values = list(model.value_vars)
+    prior = model.logp(vars=model.free_RVs, sum=False)
+    likelihood = model.logp(vars=model.observed_RVs, sum=False) if model.observed_RVs else []
+    potentials = list(model.potentials)
+    reported = [v for v in get_default_varnames(model.unobserved_value_vars, include_transformed=False)]
+
+    shared: dict[str, SharedVariable] = {
+        v.name: v
+        for v in graph_inputs([*prior, *likelihood, *potentials])
+        if isinstance(v, SharedVariable) and v.name in model.named_vars
+    }
+    arguments = {
+        name: TensorType(v.type.dtype, shape=v.type.shape)(f"{name}__input")  # type: ignore[attr-defined]
+        for name, v in shared.items()
+    }
+    swap = [(shared[name], arguments[name]) for name in shared]
+
+    priors = _jaxified([*values], [*prior, *potentials], [])
+    likelihoods = _jaxified([*values, *arguments.values()], likelihood, swap)
+    reports = _jaxified([*values], reported, [])
+
+    point = model.initial_point()
+    shapes = tuple(np.shape(point[v.name]) for v in values)
+    sizes = [int(np.prod(s)) for s in shapes]
+    ends = np.cumsum(sizes)
+
+    def split(x: Any) -> list[Any]:
+        return [x[end - size : end].reshape(shape) for size, end, shape in zip(sizes, ends, shapes, strict=True)]
+
+    def log_prior(x: Any) -> Any:
+        return sum(jnp.sum(term) for term in priors(*split(x)))
+
+    def pointwise(x: Any, data: Data) -> Any:
+        terms = likelihoods(*split(x), *(data[name] for name in arguments))
+        return jnp.concatenate([jnp.ravel(t) for t in terms]) if terms else jnp.zeros(0)
+
+    names = [v.name for v in reported]
+
+    def constrain(x: Any) -> dict[str, Any]:
+        return dict(zip(names, reports(*split(x)), strict=True))
+
+    return Density(
+        names=tuple(v.name for v in values),
+        shapes=shapes,
+        size=int(ends[-1]),
+        log_prior=log_prior,
+        pointwise=pointwise,
+        constrain=constrain,
+        data={name: np.asarray(v.get_value()) for name, v in shared.items()},
+        initial=np.concatenate([np.ravel(point[v.name]) for v in values]).astype(float),
+    )
+
+
+def _jaxified(inputs: list[Any], outputs: list[Any], swap: list[tuple[Any, Any]]) -> Callable[..., Any]:
+    """A JAX function of `inputs`; shared variables in `swap` become arguments, others become constants."""
+    from pymc.sampling.jax import _replace_shared_variables
+    from pytensor.compile import mode
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.replace import clone_replace
+    from pytensor.link.jax.dispatch import jax_funcify
+
+    if not outputs:
+        return lambda *args: ()
+    if swap:
+        outputs = clone_replace(outputs, replace=swap)
+    graph = FunctionGraph(inputs=inputs, outputs=_replace_shared_variables(outputs), clone=True)
+    mode.JAX.optimizer.rewrite(graph)
+    return jax_funcify(graph)

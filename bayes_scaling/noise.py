@@ -1,0 +1,122 @@
+"""Noise models: how an observed log loss scatters about the law's curve.
+
+The scatter is on log loss. Student-t is the default because real tables have outliers (Epoch's Huber loss with
+delta = 1e-3 is a Laplace likelihood in effect); the choice itself can be compared by evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bayes_scaling.errors import unknown
+from bayes_scaling.law import Parameter
+from bayes_scaling.prior import gamma, lognormal, normal
+
+_SIGMA = Parameter(
+    # Losses are printed or digitised to three digits or so: a spike at sigma = 0 is an artefact, hence no mass there.
+    lognormal(median=0.01, sigma=1.0),
+    "scatter of log loss; 90 % between 0.2 % and 5 % of the loss, and no mass at zero",
+    "log nats",
+)
+_NU = Parameter(gamma(alpha=2, beta=0.1), "tail weight of the scatter; Juarez and Steel (2010)")
+_GROWTH = Parameter(normal(mu=0, sigma=0.2), "change of log scatter per decade of compute; no change is the centre")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A noise model.
+
+    Parameters
+    ----------
+    name, title
+        For the command line and for prose.
+    parameters
+        Free noise parameters and their priors.
+    likelihood
+        `likelihood(name, p, mu, sigma, observed, dims)` registers the observed PyMC variable.
+    draw
+        `draw(rng, p, shape)` gives standardised noise, to be multiplied by the scale.
+    finite_mean
+        Whether exp(noise) has a finite expectation; under a Student-t it has none.
+    """
+
+    name: str
+    title: str
+    parameters: Mapping[str, Parameter]
+    likelihood: Callable[..., Any]
+    draw: Callable[..., Any]
+    finite_mean: bool
+
+    def scale(self, p: Mapping[str, Any], decades: Any) -> Any:
+        """Standard scale of log loss; `decades` = log10 of compute over the runs' geometric mean compute."""
+        sigma = p["sigma"]
+        if "growth" in p:
+            from bayes_scaling.ops import exp
+
+            return sigma * exp(p["growth"] * decades)
+        return sigma
+
+
+def _student_t(name: str, p: Mapping[str, Any], mu: Any, sigma: Any, observed: Any, dims: str) -> Any:
+    import pymc as pm
+
+    return pm.StudentT(name, nu=p["nu"], mu=mu, sigma=sigma, observed=observed, dims=dims)
+
+
+def _normal(name: str, p: Mapping[str, Any], mu: Any, sigma: Any, observed: Any, dims: str) -> Any:
+    import pymc as pm
+
+    return pm.Normal(name, mu=mu, sigma=sigma, observed=observed, dims=dims)
+
+
+def _laplace(name: str, p: Mapping[str, Any], mu: Any, sigma: Any, observed: Any, dims: str) -> Any:
+    import pymc as pm
+
+    return pm.Laplace(name, mu=mu, b=sigma, observed=observed, dims=dims)
+
+
+def _draw_student_t(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    return rng.standard_t(p["nu"], size=shape)
+
+
+def _draw_normal(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    return rng.standard_normal(shape)
+
+
+def _draw_laplace(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
+    return rng.laplace(size=shape)
+
+
+NOISES: dict[str, Noise] = {
+    noise.name: noise
+    for noise in (
+        Noise("student_t", "Student-t", {"sigma": _SIGMA, "nu": _NU}, _student_t, _draw_student_t, False),
+        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _draw_normal, True),
+        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _draw_laplace, True),
+        Noise(
+            "student_t_growing",
+            "Student-t, scale changing with compute",
+            {"sigma": _SIGMA, "nu": _NU, "growth": _GROWTH},
+            _student_t,
+            _draw_student_t,
+            False,
+        ),
+    )
+}
+
+
+def get_noise(noise: str | Noise) -> Noise:
+    """The noise model of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that name.
+    """
+    if isinstance(noise, Noise):
+        return noise
+    if noise not in NOISES:
+        raise unknown("noise model", noise, NOISES, "")
+    return NOISES[noise]

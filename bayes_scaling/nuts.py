@@ -1,0 +1,77 @@
+"""One chain of NumPyro's NUTS in whitened coordinates, as a pure function of key, start, whitening and data.
+
+The posterior is ill-conditioned in natural coordinates and nearly Gaussian once whitened by the Hessian at the
+mode; there NUTS needs some 7-9 gradients a draw and a short warm-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def chain(
+    log_density: Callable[[Any], Any],
+    key: Any,
+    start: Any,
+    centre: Any,
+    factor: Any,
+    *,
+    warmup: int,
+    draws: int,
+    target_accept: float,
+    max_tree_depth: int = 10,
+) -> tuple[Any, dict[str, Any]]:
+    """Sample one chain.
+
+    Parameters
+    ----------
+    log_density
+        Of the unconstrained vector x, dims (unknown,).
+    start
+        Starting point in whitened coordinates z, dims (unknown,).
+    centre, factor
+        x = centre + factor @ z.
+
+    Returns
+    -------
+    x, stats
+        Draws of x, dims (draw, unknown); and `diverging`, `n_steps`, `energy`, `lp`, `acceptance_rate`,
+        `step_size`, dims (draw,), with `warmup_steps`, the gradients spent in warm-up, a scalar.
+    """
+    import jax
+    import jax.numpy as jnp
+    from numpyro.infer.hmc import hmc
+
+    def potential(z: Any) -> Any:
+        energy = -log_density(centre + factor @ z)
+        return jnp.where(jnp.isnan(energy), jnp.inf, energy)
+
+    init, kernel = hmc(potential, algo="NUTS")
+    state = init(
+        start,
+        warmup,
+        step_size=0.5,
+        adapt_mass_matrix=True,
+        dense_mass=True,
+        target_accept_prob=target_accept,
+        max_tree_depth=max_tree_depth,
+        rng_key=key,
+    )
+
+    # Warm-up and draws in one scan: the kernel is compiled once, which halves the wait on a cold start.
+    def step(state: Any, _: Any) -> tuple[Any, Any]:
+        state = kernel(state)
+        stats = {
+            "diverging": state.diverging,
+            "n_steps": state.num_steps,
+            "energy": state.energy,
+            "lp": -state.potential_energy,
+            "acceptance_rate": state.accept_prob,
+            "step_size": state.adapt_state.step_size,
+        }
+        return state, (centre + factor @ state.z, stats)
+
+    _, (x, stats) = jax.lax.scan(step, state, None, length=warmup + draws)
+    kept = {name: value[warmup:] for name, value in stats.items()}
+    return x[warmup:], kept | {"warmup_steps": jnp.sum(stats["n_steps"][:warmup])}
