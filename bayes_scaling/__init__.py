@@ -1,0 +1,50 @@
+"""bayes_scaling: neural scaling laws as probabilistic models.
+
+Names are imported when first used, so that `import bayes_scaling` costs nothing and the quick commands stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling._version import __version__
+
+_HOMES = {
+    "Runs": "runs",
+    "load_runs": "load",
+    "ScalingLaw": "law",
+    "Parameter": "law",
+    "Prior": "prior",
+    "all_laws": "laws",
+    "get_law": "laws",
+    "build": "model",
+    "Fit": "fit",
+    "fit": "fit",
+    "sample": "fit",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        module = importlib.import_module(f"bayes_scaling.{_HOMES[name]}")
+        value = getattr(module, name)
+        globals()[name] = value  # also replaces the sub-module of the same name, which importing it has set
+        return value
+    raise AttributeError(f"module 'bayes_scaling' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from bayes_scaling.fit import Fit, fit, sample
+    from bayes_scaling.law import Parameter, ScalingLaw
+    from bayes_scaling.laws import all_laws, get_law
+    from bayes_scaling.load import load_runs
+    from bayes_scaling.model import build
+    from bayes_scaling.prior import Prior
+    from bayes_scaling.runs import Runs

@@ -1,0 +1,138 @@
+"""The verdict on a fit: R-hat, ESS, divergences, E-BFMI and whether the mode searches agreed, with plain advice.
+
+Thresholds follow Vehtari et al. (2021), arXiv:1903.08008, and Betancourt (2016), arXiv:1604.00695.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.modes import Modes
+
+RHAT_OK, RHAT_FAILED = 1.01, 1.05
+ESS_OK, ESS_FAILED = 400, 100
+EBFMI_OK = 0.3
+DIVERGENT_FAILED = 0.01
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """The verdict and what it rests on; `messages` say what is wrong and what to do.
+
+    Parameters
+    ----------
+    verdict
+        "ok", "warning" or "failed". Nothing downstream treats a failed fit as good.
+    rhat_max, ess_bulk_min, ess_tail_min
+        The worst over all reported quantities.
+    divergences, ebfmi_min
+        Divergent transitions after warm-up; the lowest energy fraction of the chains.
+    gradients
+        Density gradients spent, warm-up included.
+    """
+
+    verdict: str
+    rhat_max: float
+    ess_bulk_min: float
+    ess_tail_min: float
+    divergences: int
+    ebfmi_min: float
+    messages: tuple[str, ...]
+    gradients: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"messages": list(self.messages)}
+
+    def __str__(self) -> str:
+        numbers = (
+            f"R-hat {self.rhat_max:.3f}, ESS bulk {self.ess_bulk_min:.0f} tail {self.ess_tail_min:.0f}, "
+            f"{self.divergences} divergences, E-BFMI {self.ebfmi_min:.2f}"
+        )
+        return "\n".join([f"{self.verdict}: {numbers}", *(f"  - {m}" for m in self.messages)])
+
+
+def ess_and_rhat(values: np.ndarray) -> tuple[float, float, float]:
+    """Bulk ESS, tail ESS and R-hat of draws with dims (chain, draw)."""
+    from arviz_stats.base import array_stats
+
+    if not np.all(np.isfinite(values)):
+        return 0.0, 0.0, float("inf")
+    bulk = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk"))
+    tail = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)))
+    rhat = float(array_stats.rhat(values, chain_axis=0, draw_axis=1)) if values.shape[0] > 1 else float("nan")
+    return bulk, tail, rhat
+
+
+def diagnose(
+    quantities: Mapping[str, np.ndarray],
+    stats: Mapping[str, np.ndarray],
+    where: Modes | None,
+    *,
+    n: int,
+    unknowns: int,
+) -> Diagnostics:
+    """Judge a set of chains.
+
+    Parameters
+    ----------
+    quantities
+        Draws of whatever is reported, each with dims (chain, draw).
+    stats
+        `diverging`, `energy`, `n_steps` with dims (chain, draw), `warmup_steps` with dims (chain,).
+    where
+        The modes found, or None where no search converged.
+    n, unknowns
+        Number of runs and of free parameters.
+    """
+    from arviz_stats.base import array_stats
+
+    table = {name: ess_and_rhat(value) for name, value in quantities.items()}
+    bulk = min(t[0] for t in table.values())
+    tail = min(t[1] for t in table.values())
+    rhats = [t[2] for t in table.values() if not np.isnan(t[2])]
+    rhat = max(rhats) if rhats else float("nan")
+    chains, draws = stats["diverging"].shape
+    divergences = int(stats["diverging"].sum())
+    energy = stats["energy"]
+    moving = bool(np.all(np.isfinite(energy)) and np.all(energy.std(axis=1) > 0))
+    ebfmi = float(np.min(array_stats.bfmi(energy, chain_axis=0, draw_axis=1))) if moving else 0.0
+
+    failed: list[str] = []
+    warned: list[str] = []
+    if rhat > RHAT_OK:
+        (failed if rhat > RHAT_FAILED else warned).append(
+            f"The chains disagree (R-hat {rhat:.3f}, should be at most {RHAT_OK}). Draw more (--draws 4000), or "
+            "state tighter priors for what the runs cannot tell apart."
+        )
+    # Few draws were asked for: then many of them being effective is what can be asked in turn.
+    need, fail = (min(level, 0.1 * chains * draws) for level in (ESS_OK, ESS_FAILED))
+    if min(bulk, tail) < need:
+        (failed if min(bulk, tail) < fail else warned).append(
+            f"Few effective draws (bulk {bulk:.0f}, tail {tail:.0f}, should be at least {need:.0f}): "
+            "interval ends are uncertain. Draw more (--draws 4000)."
+        )
+    if divergences:
+        share = divergences / (chains * draws)
+        (failed if share > DIVERGENT_FAILED else warned).append(
+            f"{divergences} divergent transitions ({share:.1%}): part of the posterior was not reached. Tighter "
+            "priors, or another noise model, usually mend it."
+        )
+    if ebfmi < EBFMI_OK:
+        warned.append(f"Low energy fraction (E-BFMI {ebfmi:.2f}): heavy tails are explored slowly. Draw more.")
+    if where is None:
+        warned.append("No mode search converged: the posterior has no clear peak. Add runs or tighten the priors.")
+    elif len(where.rivals) > 1:
+        shares = ", ".join(f"{w:.0%}" for w in where.rivals)
+        warned.append(
+            f"The posterior has {len(where.rivals)} separate modes (approximate shares {shares}). Their shares in the "
+            "draws may be off; look at the parameters by chain, or let a prior decide between them."
+        )
+    if n < unknowns:
+        warned.append(f"{n} runs for {unknowns} unknowns: the priors decide what the runs cannot. Add runs.")
+    verdict = "failed" if failed else "warning" if warned else "ok"
+    gradients = int(stats["n_steps"].sum() + np.sum(stats.get("warmup_steps", 0)))
+    return Diagnostics(verdict, rhat, bulk, tail, divergences, ebfmi, tuple(failed + warned), gradients)
