@@ -22,7 +22,7 @@ from bayes_scaling.units import format_count, parse_count, parse_flop
 SHOWN_CELLS = 20
 MIN_RUNS = 3
 FLOP_TOLERANCE = 0.10
-"""Relative difference of flops from 6·params·tokens above which a notice is given: rounding stays below it."""
+"""Relative difference of flops from 6·params·tokens that brings a notice: rounding stays below it."""
 NARROW = 1.01
 """Largest over smallest below which a quantity counts as one value: the runs then hold it fixed."""
 MAX_LOSS = 30.0
@@ -64,7 +64,7 @@ class Findings:
     columns: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
 
-    def bad(self, position: int, column: str, why: str, remedy: str) -> None:
+    def bad(self, position: int | np.integer, column: str, why: str, remedy: str) -> None:
         order = list(self.table.frame.columns).index(column)
         value = self.table.frame[column].iloc[position]
         shown = "" if _is_missing(value) and not isinstance(value, str) else printable(value)
@@ -101,8 +101,9 @@ def positive_column(
     remedy = _REMEDY.get(role, "write a plain number")
     parse = _PARSERS.get(role, _plain)
     known: dict[str, float | str] = {}
+    objects = cells.to_numpy(dtype=object)
     for position in text:
-        cell = cells.iloc[position]
+        cell = objects[position]
         if _is_missing(cell):
             if not optional:
                 findings.bad(position, column, "missing", _missing_remedy(role, findings.table))
@@ -157,14 +158,14 @@ def check_units(findings: Findings, role: str, values: np.ndarray, column: str |
     if largest < 1000:
         if column is None:
             findings.columns.append(
-                f"{source}: '{role}', derived from the other two columns, is at most {format_count(largest)}: "
-                f"the units do not fit together. Counts are plain, compute is in FLOP; compute in PF-days is "
-                f"declared with --map pf_days=COLUMN."
+                f"{source}: '{role}', derived from the others, is at most {format_count(largest)}: "
+                f"the units do not fit together. Counts are plain numbers and compute is in FLOP; "
+                f"PF-days are declared with --map pf_days=COLUMN."
             )
         else:
             findings.columns.append(
                 f"{source}: every value of column '{printable(column)}' is below 1000 (largest {largest:g}): "
-                f"{role} are a count, not billions. Write {largest:g}B or {largest:g}e9 if billions are meant."
+                f"{role} are a count, not billions. Write {largest:g}B or {largest:g}e9 for billions."
             )
     elif largest < 1e6:
         name = f"derived {role}" if column is None else f"column '{printable(column)}'"
@@ -184,8 +185,8 @@ def flop_notices(params: np.ndarray, tokens: np.ndarray, flops: np.ndarray, sour
         return []
     message = (
         f"{source}: flops differ from 6·params·tokens by more than {FLOP_TOLERANCE:.0%} in "
-        f"{int(off.sum())} of {ratio.size} runs (ratio {ratio.min():.3g} to {ratio.max():.3g}). They are kept as given; "
-        f"--map flops= sets them aside for 6·params·tokens."
+        f"{int(off.sum())} of {ratio.size} runs (ratio {ratio.min():.3g} to {ratio.max():.3g}). "
+        f"They are kept as given; --map flops= sets them aside for 6·params·tokens."
     )
     return [Notice("flops_differ", message)]
 
@@ -242,7 +243,7 @@ def numeric_or_text(cells: pd.Series) -> pd.Series:
     if cells.dtype != object:
         return cells
     values, text = _numbers(cells)
-    if len(text) < len(cells) and all(_is_missing(cells.iloc[position]) for position in text):
+    if len(text) < len(cells) and all(map(_is_missing, cells.to_numpy(dtype=object)[text])):
         return pd.Series(values, index=cells.index, name=cells.name)
     return cells
 

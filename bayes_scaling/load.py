@@ -12,7 +12,7 @@ import pandas as pd
 
 from bayes_scaling import check, readers
 from bayes_scaling.columns import LAW_COLUMNS, Resolution, missing_column, printable, resolve
-from bayes_scaling.datasets import is_dataset, known_names, load_table
+from bayes_scaling.datasets import describe, is_dataset, known_names, load_table
 from bayes_scaling.errors import DataError, Notice, UsageError
 from bayes_scaling.readers import RawTable
 from bayes_scaling.runs import Runs
@@ -76,6 +76,8 @@ def _read(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[RawTable, str]
     if text == "-":
         return readers.read_stdin(), "stdin"
     if isinstance(source, str) and is_dataset(text):
+        if not describe(text).has_losses:
+            raise DataError(f"Data set '{text}' holds no losses, so no law can be fitted to it. Try 'pile'.")
         return readers.from_frame(load_table(text), text), text
     path = Path(text)
     if not path.suffix and path.name == text and not path.exists():

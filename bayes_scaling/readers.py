@@ -94,8 +94,6 @@ def read_csv(text: str, source: str) -> RawTable:
         If it is empty, has no header or no rows, repeats a column name, or has rows of another width.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise DataError(f"{source} is empty. It needs a header line and a line for each run.")
     notices: tuple[Notice, ...] = ()
     delimiter = _delimiter(text)
     if delimiter != ",":
@@ -127,7 +125,8 @@ def read_csv(text: str, source: str) -> RawTable:
             f"{source}, line {max(reader.line_num, 1)}: not readable as CSV ({error}). "
             f"Check its quotation marks."
         ) from error
-    assert header is not None  # the text is not blank, so a record with content was met
+    if header is None:
+        raise DataError(f"{source} is empty. It needs a header line and a line for each run.")
     if ragged:
         more = f" and {len(ragged) - _SHOWN} more" if len(ragged) > _SHOWN else ""
         raise DataError(

@@ -176,7 +176,7 @@ class Runs:
             )
         if positions.min() < -self.n or positions.max() >= self.n:
             raise DataError(f"A subset of {self.name} names a run beyond its {self.n}.")
-        columns = {
+        columns: dict[str, Any] = {
             key: None if (value := getattr(self, key)) is None else value[positions]
             for key in (*_NUMERIC, "group", "run")
         }
