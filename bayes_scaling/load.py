@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -62,7 +63,11 @@ def load_runs(
     if loss_unit not in LOSS_UNITS:
         raise UsageError(f"Unknown loss unit '{loss_unit}'. Choose nats or bits.")
     if isinstance(source, Runs):
-        return source
+        if columns or group or loss_unit != "nats":
+            raise UsageError(
+                "These runs are read already. Give columns, group and loss_unit with their table."
+            )
+        return source if name is None else dataclasses.replace(source, name=name)
     table, default = _read(source)
     names = [str(column) for column in table.frame.columns]
     resolution = resolve(names, columns, group, table.source)
@@ -72,6 +77,9 @@ def load_runs(
 def _read(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[RawTable, str]:
     if isinstance(source, pd.DataFrame):
         return readers.from_frame(source, "DataFrame"), "DataFrame"
+    if not isinstance(source, str | os.PathLike):
+        kind = type(source).__name__
+        raise UsageError(f"Runs cannot be read from a {kind}. Give a data set's name, a path or a DataFrame.")
     text = os.fspath(source)
     if text == "-":
         return readers.read_stdin(), "stdin"
@@ -80,7 +88,7 @@ def _read(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[RawTable, str]
             raise DataError(f"Data set '{text}' holds no losses, so no law can be fitted to it. Try 'pile'.")
         return readers.from_frame(load_table(text), text), text
     path = Path(text)
-    if not path.suffix and path.name == text and not path.exists():
+    if not path.suffix and path.name == text and not os.path.exists(text):
         raise DataError(
             f"'{printable(text)}' is neither a file nor a known data set. Known data sets: "
             f"{', '.join(known_names())}. See 'bayes-scaling data'."
