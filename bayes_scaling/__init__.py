@@ -1,6 +1,7 @@
 """bayes_scaling: neural scaling laws as probabilistic models.
 
-Names are imported when first used, so that `import bayes_scaling` costs nothing and the quick commands stay quick.
+Names are imported when first used, so that `import bayes_scaling` costs nothing and the quick commands stay quick. No
+module has the name of a public function: importing it would put the module in the function's place.
 """
 
 from __future__ import annotations
@@ -19,9 +20,16 @@ _HOMES = {
     "all_laws": "laws",
     "get_law": "laws",
     "build": "model",
-    "Fit": "fit",
-    "fit": "fit",
-    "sample": "fit",
+    "Fit": "fitting",
+    "fit": "fitting",
+    "sample": "fitting",
+    "Ensemble": "ensemble",
+    "Evidence": "comparing",
+    "compare": "comparing",
+    "Forecast": "forecasting",
+    "forecast": "forecasting",
+    "Frontier": "frontiers",
+    "frontier": "frontiers",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -31,7 +39,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module = importlib.import_module(f"bayes_scaling.{_HOMES[name]}")
         value = getattr(module, name)
-        globals()[name] = value  # also replaces the sub-module of the same name, which importing it has set
+        globals()[name] = value
         return value
     raise AttributeError(f"module 'bayes_scaling' has no attribute '{name}'")
 
@@ -41,7 +49,11 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from bayes_scaling.fit import Fit, fit, sample
+    from bayes_scaling.comparing import Evidence, compare
+    from bayes_scaling.ensemble import Ensemble
+    from bayes_scaling.fitting import Fit, fit, sample
+    from bayes_scaling.forecasting import Forecast, forecast
+    from bayes_scaling.frontiers import Frontier, frontier
     from bayes_scaling.law import Parameter, ScalingLaw
     from bayes_scaling.laws import all_laws, get_law
     from bayes_scaling.load import load_runs

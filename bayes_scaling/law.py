@@ -96,8 +96,9 @@ class ScalingLaw:
         Constants in print, and the value the formula must reproduce.
     decreasing_in
         Inputs in which the loss never rises.
-    optimum_exponent
-        `function(p)`: a = d log N* / d log C under C = 6 N D where it has a closed form, else None.
+    optimum, optimum_exponent
+        `function(p, scale, flops)`: N* under C = 6 N D, and `function(p)`: a = d log N* / d log C, where they have a
+        closed form, else None (found numerically).
     """
 
     name: str
@@ -112,6 +113,7 @@ class ScalingLaw:
     check: CheckPoint | None = None
     inputs: tuple[str, ...] = ("params", "tokens")
     decreasing_in: tuple[str, ...] = ("params", "tokens")
+    optimum: Callable[[Any, Any, Any], Any] | None = None
     optimum_exponent: Callable[[Any], Any] | None = None
     scale: Scale = Scale()
 
@@ -174,6 +176,7 @@ class ScalingLaw:
         }
         derived[rule.replaces] = rule.inverse
         exponent = self.optimum_exponent and _SwappedExponent(self.optimum_exponent, rule, self.scale)
+        optimum = self.optimum and _SwappedOptimum(self.optimum, rule)
         others = {k: v for k, v in self.direct.items() if k != name and v.replaces != rule.replaces}
         return replace(
             self,
@@ -181,6 +184,7 @@ class ScalingLaw:
             parameters=parameters,
             derived=derived,
             direct=others,
+            optimum=optimum,
             optimum_exponent=exponent,
         )
 
@@ -228,3 +232,12 @@ class _SwappedExponent:
 
     def __call__(self, p: Any) -> Any:
         return self.function(_completed(p, self.rule, self.scale))
+
+
+@dataclass(frozen=True)
+class _SwappedOptimum:
+    function: Callable[[Any, Any, Any], Any]
+    rule: Direct
+
+    def __call__(self, p: Any, scale: Scale, flops: Any) -> Any:
+        return self.function(_completed(p, self.rule, scale), scale, flops)

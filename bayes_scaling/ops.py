@@ -61,3 +61,8 @@ def maximum(x: Any, y: Any) -> Any:
 def logaddexp(x: Any, y: Any) -> Any:
     """log(e^x + e^y) without overflow: inner exponents of coupled laws reach the hundreds of nats."""
     return namespace(x, y).logaddexp(x, y)
+
+
+def balance(log_a: Any, alpha: Any, log_b: Any, beta: Any, log_c: Any) -> Any:
+    """log n that minimises a n^-alpha + b d^-beta subject to n d = c: eq. 4 of Hoffmann et al. (2022)."""
+    return (log(alpha) + log_a - log(beta) - log_b + beta * log_c) / (alpha + beta)
