@@ -22,6 +22,7 @@ from bayes_scaling.density import Density, density
 from bayes_scaling.files import cache_folder
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.noise import Noise
+from bayes_scaling.settings import Settings
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -118,7 +119,7 @@ class Program:
         return modes.rank(*program(jax_ready().random.key(seed), dict(table.data), table.mask))
 
     def chain(
-        self, key: Any, start: Any, where: modes.Modes, table: Table, *, warmup: int, draws: int, target_accept: float
+        self, key: Any, start: Any, where: modes.Modes, table: Table, settings: Settings
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One chain of NUTS from `start` (unconstrained); see `nuts.chain`."""
 
@@ -128,15 +129,23 @@ class Program:
             ) -> Any:
                 log_density = lambda x: self.density.log_density(x, data, mask)  # noqa: E731
                 return nuts.chain(
-                    log_density, key, start, centre, factor, warmup=warmup, draws=draws, target_accept=target
+                    log_density,
+                    key,
+                    start,
+                    centre,
+                    factor,
+                    warmup=settings.warmup,
+                    draws=settings.draws,
+                    thin=settings.thin,
+                    target_accept=target,
                 )
 
             return program
 
-        program = self._once(("chain", warmup, draws), make)
+        program = self._once(("chain", settings.warmup, settings.draws, settings.thin), make)
         factor = where.factor
         whitened = np.linalg.solve(factor, start - where.points[0])
-        x, stats = program(key, whitened, where.points[0], factor, target_accept, dict(table.data), table.mask)
+        x, stats = program(key, whitened, where.points[0], factor, settings.target_accept, dict(table.data), table.mask)
         return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

@@ -18,11 +18,12 @@ from bayes_scaling.law import ScalingLaw
 from bayes_scaling.load import load_runs
 from bayes_scaling.model import build, columns, specify
 from bayes_scaling.noise import Noise
-from bayes_scaling.posterior import Draws, Settings, sample_tables
+from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporter, reporting
 from bayes_scaling.provenance import Stopwatch, envelope, versions
 from bayes_scaling.runs import Runs
+from bayes_scaling.settings import Settings
 from bayes_scaling.summaries import DEFAULT_CI, interval_value
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def fit(
     draws: int = 1000,
     chains: int = 4,
     warmup: int = 300,
-    target_accept: float = 0.8,
+    target_accept: float = 0.9,
     random_seed: int = 0,
     ci_prob: float = DEFAULT_CI,
     progressbar: bool = False,
@@ -282,7 +283,7 @@ def sample(
     draws: int = 1000,
     chains: int = 4,
     warmup: int = 300,
-    target_accept: float = 0.8,
+    target_accept: float = 0.9,
     random_seed: int = 0,
     progressbar: bool = False,
 ) -> tuple[DataTree, Diagnostics]:

@@ -20,6 +20,7 @@ def chain(
     warmup: int,
     draws: int,
     target_accept: float,
+    thin: int = 1,
     max_tree_depth: int = 10,
 ) -> tuple[Any, dict[str, Any]]:
     """Sample one chain.
@@ -37,7 +38,8 @@ def chain(
     -------
     x, stats
         Draws of x, dims (draw, unknown); and `diverging`, `n_steps`, `energy`, `lp`, `acceptance_rate`,
-        `step_size`, dims (draw,), with `warmup_steps`, the gradients spent in warm-up, a scalar.
+        `step_size`, dims (draw,), with `gradients`, all that were spent, a scalar. `diverging` says whether any of
+        the `thin` transitions behind a draw diverged.
     """
     import jax
     import jax.numpy as jnp
@@ -72,6 +74,7 @@ def chain(
         }
         return state, (centre + factor @ state.z, stats)
 
-    _, (x, stats) = jax.lax.scan(step, state, None, length=warmup + draws)
-    kept = {name: value[warmup:] for name, value in stats.items()}
-    return x[warmup:], kept | {"warmup_steps": jnp.sum(stats["n_steps"][:warmup])}
+    _, (x, stats) = jax.lax.scan(step, state, None, length=warmup + draws * thin)
+    kept = {name: value[warmup:][thin - 1 :: thin] for name, value in stats.items()}
+    kept["diverging"] = stats["diverging"][warmup:].reshape(draws, thin).any(axis=1)
+    return x[warmup:][thin - 1 :: thin], kept | {"gradients": jnp.sum(stats["n_steps"])}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,33 +11,9 @@ import numpy as np
 
 from bayes_scaling.diagnose import Diagnostics, diagnose
 from bayes_scaling.engine import Program, Table, jax_ready, parallel
-from bayes_scaling.errors import UsageError
 from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to sample. `warmup` is short because the coordinates are whitened at the mode."""
-
-    draws: int = 1000
-    chains: int = 4
-    warmup: int = 300
-    target_accept: float = 0.8
-    random_seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.draws < 50 or self.chains < 2 or self.warmup < 50:
-            raise UsageError(
-                f"draws={self.draws}, chains={self.chains}, warmup={self.warmup}: take at least 50 draws, 2 chains and "
-                "50 warm-up draws; fewer cannot be diagnosed."
-            )
-        if not 0.5 <= self.target_accept < 1:
-            raise UsageError(f"target_accept={self.target_accept} must lie in [0.5, 1).")
-
-    def careful(self) -> Settings:
-        """For the retry of a fit that failed: smaller steps after a longer warm-up."""
-        return replace(self, warmup=max(1000, self.warmup), target_accept=max(0.95, self.target_accept))
+from bayes_scaling.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +74,7 @@ def sample_tables(program: Program, tables: Sequence[Table], settings: Settings,
 
 def _retry(draws: Draws) -> bool:
     d = draws.diagnostics
-    return d.verdict == "failed" or d.divergences > 0 or d.rhat_max > 1.01
+    return d.verdict == "failed" or d.divergences > 0 or d.rhat_max > 1.01 or min(d.ess_bulk_min, d.ess_tail_min) < 400
 
 
 def _badness(draws: Draws) -> tuple[int, int, float]:
@@ -128,9 +104,7 @@ def _chains(
                     start,
                     where,
                     table,
-                    warmup=settings.warmup,
-                    draws=settings.draws,
-                    target_accept=settings.target_accept,
+                    settings,
                 )
             )
     results: list[Any] = [None] * len(tasks)
@@ -172,7 +146,7 @@ def _describe(program: Program, table: Table, chains: list[Any], found: Modes | 
         f"{name}{list(i) if i else ''}": v[(..., *i)] for name, v in values.items() for i in np.ndindex(*v.shape[2:])
     }
     verdict = diagnose(
-        scalars | {"lp": stats["lp"]}, stats, found, n=table.n, unknowns=program.density.size
+        scalars | {"lp": stats["lp"]}, stats, found, x, n=table.n, unknowns=program.density.size
     )
     return Draws(
         x=x,
