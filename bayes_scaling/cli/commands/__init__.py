@@ -1,0 +1,1 @@
+"""One file a command, each with a `COMMAND`; they are found by being here."""

@@ -1,0 +1,111 @@
+"""`bayes-scaling fit RUNS --law NAME`: the posterior of one law."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli.command import Command
+from bayes_scaling.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bayes_scaling.fitting import Fit
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_runs(parser)
+    parser.add_argument(
+        "--out", metavar="FIT.nc", help="save the fit as netCDF, to be used instead of RUNS later"
+    )
+    options.add_law(parser)
+    options.add_sampling(parser)
+    options.add_ci(parser)
+    options.add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    law = _one_law(arguments)
+    settings = sources.sampling(arguments)
+    if arguments.out:
+        _check_out(Path(arguments.out), arguments.runs)
+    from bayes_scaling.model import specify
+
+    specify(law, settings["noise"], settings["priors"])
+    runs = sources.read_runs(arguments)
+    from bayes_scaling.fitting import fit
+
+    result = fit(runs, law, **settings)
+    if arguments.out:
+        from bayes_scaling.storage import save_fit
+
+        save_fit(result, arguments.out)
+    body = {**result.to_dict(), "saved": arguments.out}
+    return output.emit(arguments, body, _text(result, arguments.out))
+
+
+def _one_law(arguments: argparse.Namespace) -> str:
+    if not arguments.law:
+        from bayes_scaling.laws import all_laws
+
+        raise UsageError(
+            f"fit needs --law NAME, one of {', '.join(all_laws())}. 'compare' and 'report' take several."
+        )
+    if len(arguments.law) > 1 or arguments.law == (values.AVERAGE,):
+        raise UsageError(
+            "fit takes one law: --law NAME. 'forecast', 'frontier', 'compare' and 'report' take several."
+        )
+    return str(arguments.law[0])
+
+
+def _check_out(out: Path, runs: str) -> None:
+    from bayes_scaling.storage import is_fit_file
+
+    sources.writable(out)
+    if out.is_dir():
+        raise DataError(f"--out {out} is a folder. Name a file in it, such as {out / 'fit.nc'}.")
+    if out.exists() and (
+        not is_fit_file(out) or (runs != "-" and Path(runs).exists() and out.samefile(runs))
+    ):
+        raise DataError(f"--out {out} exists and is no saved fit; it is left as it is. Choose another name.")
+
+
+def _text(result: Fit, out: str | None) -> list[str | output.Table]:
+    rows = [
+        [name, *_numbers(v), f"{v['ess_bulk']:.0f}", f"{v['ess_tail']:.0f}", f"{v['rhat']:.3f}"]
+        for name, v in result.summary().items()
+    ]
+    rows += [[name, *_numbers(v), "", "", ""] for name, v in result.to_dict()["derived"].items()]
+    headers = ["parameter", "median", f"{output.percent(result.ci_prob)} interval", "mean", "sd"]
+    blocks: list[str | output.Table] = [
+        f"{result.law.title} on {result.runs.name}, {result.runs.n} runs, {result.noise.title} noise",
+        f"  {result.law.equation}",
+        output.Table([*headers, "ESS bulk", "ESS tail", "R-hat"], rows),
+        f"Diagnostics {str(result.diagnostics).splitlines()[0]}",
+    ]
+    if out:
+        blocks.append(
+            f"Saved as {out}; for instance: bayes-scaling forecast {out} --at params=70e9,tokens=1.4e12"
+        )
+    return blocks
+
+
+def _numbers(value: dict[str, Any]) -> list[str]:
+    median, mean, sd = (output.number(value[k]) for k in ("median", "mean", "sd"))
+    return [median, output.interval(value), mean, sd]
+
+
+COMMAND = Command(
+    name="fit",
+    order=20,
+    summary="posterior of one law",
+    detail="Sample the posterior of one law on a table of runs. Losses are in nats per token.",
+    configure=configure,
+    run=run,
+    examples=(
+        "bayes-scaling fit pile --law chinchilla --out chinchilla.nc",
+        "bayes-scaling fit runs.csv --law coupled --map loss=eval/c4_loss --json > coupled.json",
+        "bayes-scaling fit runs.csv --law chinchilla --prior 'alpha=lognormal(median=0.3, sigma=0.4)'",
+    ),
+)

@@ -1,0 +1,123 @@
+"""`bayes-scaling forecast RUNS|FIT.nc --at ...`: the loss of runs that have not been made."""
+
+from __future__ import annotations
+
+import argparse
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli.command import Command
+from bayes_scaling.errors import UsageError
+from bayes_scaling.units import format_count, format_flop
+
+if TYPE_CHECKING:
+    from bayes_scaling.forecasting import Forecast
+
+KINDS = ("new-run", "curve")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_runs(parser, saved=True)
+    parser.add_argument(
+        "--at",
+        action="append",
+        required=True,
+        metavar="SIZES",
+        help="two of params, tokens (counts; 7B, 1.4T) and flops, as params=70e9,tokens=1.4e12 (repeatable)",
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, help="one new run with its noise, or the law's curve (default: new-run)"
+    )
+    options.add_ci(parser)
+    options.add_laws(parser, average=True)
+    options.add_sampling(parser)
+    options.add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    saved = sources.is_saved(arguments)
+    queries = None if saved else _queries(arguments, _inputs(arguments))
+    source = sources.posterior(arguments)
+    from bayes_scaling.ensemble import ensemble
+    from bayes_scaling.forecasting import forecast
+
+    if queries is None:
+        queries = _queries(arguments, sorted({k for f in ensemble(source.fits).fits for k in f.law.inputs}))
+    begin = perf_counter()
+    result = forecast(
+        source.fits,
+        kind=options.default(arguments, "kind"),
+        ci_prob=options.default(arguments, "ci"),
+        random_seed=options.default(arguments, "seed"),
+        **queries,
+    )
+    result = source.mark(result, "forecast", perf_counter() - begin)
+    return output.emit(arguments, result.to_dict(), _text(result))
+
+
+def _inputs(arguments: argparse.Namespace) -> list[str]:
+    from bayes_scaling.laws import STANDARD, get_law
+
+    return sorted({k for name in sources.law_choice(arguments) or STANDARD for k in get_law(name).inputs})
+
+
+def _queries(arguments: argparse.Namespace, inputs: list[str]) -> dict[str, Any]:
+    """The columns of all --at together."""
+    rows = [values.query(text, inputs) for text in arguments.at]
+    if len({frozenset(row) for row in rows}) > 1:
+        raise UsageError("Each --at must name the same quantities.")
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _text(result: Forecast) -> list[str | output.Table]:
+    rows = [
+        [
+            format_count(row["params"]),
+            format_count(row["tokens"]),
+            format_flop(row["flops"]),
+            f"{row['median']:.4f}",
+            output.interval(row, lambda v: f"{v:.4f}"),
+            f"{row['decades_beyond']['flops']:.2f}",
+        ]
+        for row in result.rows()
+    ]
+    what = "one new run, noise included" if result.kind == "new-run" else "the law's curve, without noise"
+    headers = [
+        "params",
+        "tokens",
+        "FLOP",
+        "loss",
+        f"{output.percent(result.ci_prob)} interval",
+        "decades beyond",
+    ]
+    return [
+        f"Forecast of {what}, nats per token",
+        output.Table(headers, rows, left=0),
+        weights_line(result.law_weights, result.weights_from),
+    ]
+
+
+def weights_line(weights: object, basis: str) -> str:
+    """`Laws averaged by evidence: chinchilla 0.78, kaplan 0.22`."""
+    items = dict(weights) if isinstance(weights, dict) else {}
+    if len(items) == 1:
+        return f"Law: {next(iter(items))}"
+    shown = ", ".join(f"{name} {w:.2f}" for name, w in sorted(items.items(), key=lambda item: -item[1]))
+    return f"Laws averaged, weights from {basis}: {shown}"
+
+
+COMMAND = Command(
+    name="forecast",
+    order=30,
+    summary="loss of runs not yet made, with intervals",
+    detail="Forecast losses, nats per token, of runs of given sizes, averaged over laws unless one is named.\n"
+    "'decades beyond' says how far in compute a forecast lies outside the runs, in powers of ten.",
+    configure=configure,
+    run=run,
+    examples=(
+        "bayes-scaling forecast pile --at params=70B,tokens=1.4T",
+        "bayes-scaling forecast runs.csv --at flops=1e24,tokens=4T --at flops=1e25,tokens=12T --kind curve",
+        "bayes-scaling forecast chinchilla.nc --at params=70e9,tokens=1.4e12 --ci 0.5 --json",
+    ),
+)

@@ -1,0 +1,70 @@
+"""`bayes-scaling frontier RUNS|FIT.nc --budget ...`: the compute-optimal size, tokens and loss."""
+
+from __future__ import annotations
+
+import argparse
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from bayes_scaling.cli import options, output, sources
+from bayes_scaling.cli.command import Command
+from bayes_scaling.cli.commands.forecast import weights_line
+from bayes_scaling.units import format_count, format_flop
+
+if TYPE_CHECKING:
+    from bayes_scaling.frontiers import Frontier
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_runs(parser, saved=True)
+    options.add_budgets(parser, required=True)
+    options.add_ci(parser)
+    options.add_laws(parser, average=True)
+    options.add_sampling(parser)
+    options.add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    source = sources.posterior(arguments)
+    from bayes_scaling.frontiers import frontier
+
+    begin = perf_counter()
+    result = frontier(source.fits, arguments.budget, ci_prob=options.default(arguments, "ci"))
+    result = source.mark(result, "frontier", perf_counter() - begin)
+    return output.emit(arguments, result.to_dict(), _text(result))
+
+
+def _text(result: Frontier) -> list[str | output.Table]:
+    names = ("params", "tokens", "tokens_per_param", "loss")
+    blocks: list[str | output.Table] = [
+        f"Compute-optimal frontier, {result.compute}; medians and {output.percent(result.ci_prob)} intervals"
+    ]
+    rows = []
+    for row in result.rows():
+        cells = [format_flop(row["flops"])]
+        for name in names:
+            form = (lambda v: f"{v:.4f}") if name == "loss" else format_count
+            cells += [form(row[name]["median"]), output.interval(row[name], form)]
+        rows.append([*cells, f"{row['decades_beyond']['flops']:.2f}"])
+    headers = ["FLOP", "params", "", "tokens", "", "tokens/param", "", "loss", "", "decades beyond"]
+    blocks.append(output.Table(headers, rows, left=0))
+    a, b = result.exponents["params"], result.exponents["tokens"]
+    grow = [f"compute^{v['median']:.3f} {output.interval(v, lambda x: f'{x:.3f}')}" for v in (a, b)]
+    blocks.append(f"At the largest budget params grow as {grow[0]}, tokens as {grow[1]}")
+    blocks.append(weights_line(dict(result.law_weights), result.weights_from))
+    return blocks
+
+
+COMMAND = Command(
+    name="frontier",
+    order=40,
+    summary="compute-optimal params, tokens and loss of a budget",
+    detail="The model size and tokens that give the lowest loss for a training budget, with intervals.",
+    configure=configure,
+    run=run,
+    examples=(
+        "bayes-scaling frontier pile --budget 1e24",
+        "bayes-scaling frontier runs.csv --budget 1e22 --budget 100PF-days --law chinchilla",
+        "bayes-scaling frontier chinchilla.nc --budget 1e24 --json",
+    ),
+)

@@ -1,0 +1,104 @@
+"""The console script: runs a command and turns whatever goes wrong into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+_MEMORY = "Not enough memory for this. Take fewer runs or draws (--draws 500), or a machine with more memory."
+
+
+def entry() -> NoReturn:
+    """What `bayes-scaling` and `python -m bayes_scaling` run."""
+    try:
+        from bayes_scaling.cli import interrupt
+
+        interrupt.watch()
+        _hush()
+        code = main()
+    except KeyboardInterrupt:
+        from bayes_scaling.cli import interrupt
+
+        interrupt.leave()
+    sys.exit(code)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code. Interrupts are the caller's."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        _drop_output()
+        return 0
+    except SystemExit as done:  # argparse, after --help and --version
+        return done.code if isinstance(done.code, int) else 0
+    except Exception as error:
+        if _wants_traceback(words):
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error)
+
+
+def _run(words: list[str]) -> int:
+    from bayes_scaling.cli.parser import parse
+
+    arguments, command = parse(words)
+    return command.run(arguments)
+
+
+def _explain(error: Exception) -> int:
+    from bayes_scaling.errors import BayesScalingError
+
+    if isinstance(error, BayesScalingError):
+        _say(f"Error: {str(error).strip()}")
+        return error.exit_code
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        _say(f"Error: {_MEMORY}")
+        return 3
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        _say(f"Error: A file operation failed{where}: {error.strerror or error}.")
+        return 3
+    text = " ".join(str(error).split())
+    text = text if len(text) <= 300 else text[:300] + "…"
+    _say(
+        f"Internal error, {type(error).__name__}: {text} This is a fault of bayes-scaling, not yours. "
+        f"Run it again with --traceback to see where, and report that."
+    )
+    return 1
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _wants_traceback(words: Sequence[str]) -> bool:
+    return "--traceback" in words or os.environ.get("BAYES_SCALING_TRACEBACK", "") not in ("", "0")
+
+
+def _hush() -> None:
+    """Keep other libraries' warnings off standard error; `python -W` and --traceback bring them back."""
+    if sys.warnoptions or _wants_traceback(sys.argv):
+        return
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's own log
+
+
+def _drop_output() -> None:
+    """Whoever read our output has gone; what is left in the buffer goes nowhere, quietly."""
+    import contextlib
+
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

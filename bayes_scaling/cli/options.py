@@ -1,0 +1,133 @@
+"""Options that several commands share, each defined once.
+
+Their default is None, "not given": what was given explicitly can then be refused where it has no effect.
+`default` fills in.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from bayes_scaling.cli import values
+from bayes_scaling.units import parse_budget
+
+DEFAULTS: dict[str, Any] = {
+    "seed": 0,
+    "chains": 4,
+    "draws": 1000,
+    "ci": 0.9,
+    "noise": "student_t",
+    "loss_unit": "nats",
+    "kind": "new-run",
+}
+
+
+def default(arguments: argparse.Namespace, name: str) -> Any:
+    """The option's value, or its default where it was not given."""
+    value = getattr(arguments, name)
+    return DEFAULTS[name] if value is None else value
+
+
+def add_runs(parser: argparse.ArgumentParser, *, saved: bool = False, fallback: str | None = None) -> None:
+    """The positional RUNS, and how to read it."""
+    what = "data set (see 'bayes-scaling data'), or a CSV, Parquet or JSON-lines file; - reads CSV from stdin"
+    if saved:
+        what += "; or a fit saved by 'bayes-scaling fit --out FIT.nc'"
+    if fallback:
+        what += f" (default: {fallback})"
+    metavar = "RUNS|FIT.nc" if saved else "RUNS"
+    if fallback:
+        parser.add_argument("runs", metavar=metavar, help=what, nargs="?", default=fallback)
+    else:
+        parser.add_argument("runs", metavar=metavar, help=what)
+    group = parser.add_argument_group("reading the table")
+    group.add_argument(
+        "--map",
+        action="append",
+        metavar="NAME=COLUMN",
+        help="which column holds what, e.g. loss=eval/c4_loss; 'flops=' leaves a column out (repeatable)",
+    )
+    group.add_argument(
+        "--group", metavar="COLUMN", help="column that names the group (default: group, family, corpus)"
+    )
+    group.add_argument(
+        "--loss-unit", choices=("nats", "bits"), help="unit of the table's losses, per token (default: nats)"
+    )
+
+
+def add_laws(parser: argparse.ArgumentParser, *, average: bool = False) -> None:
+    """--law and --laws."""
+    group = parser.add_argument_group("laws and priors")
+    one = "one law by name; see 'bayes-scaling laws'"
+    if average:
+        one += "; 'average' averages over --laws (default on RUNS)"
+    group.add_argument("--law", type=values.law_names, metavar="NAME", help=one)
+    group.add_argument(
+        "--laws",
+        type=values.law_names,
+        metavar="A,B,C",
+        help="several laws (default: kaplan,kaplan_floor,chinchilla,coupled)",
+    )
+    _add_priors(group)
+
+
+def add_law(parser: argparse.ArgumentParser) -> None:
+    """--law alone, required."""
+    group = parser.add_argument_group("law and priors")
+    group.add_argument(
+        "--law", type=values.law_names, metavar="NAME", help="law to fit; see 'bayes-scaling laws'"
+    )
+    _add_priors(group)
+
+
+def _add_priors(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--noise",
+        type=values.noise_name,
+        metavar="NAME",
+        help="scatter of log loss: student_t, normal, laplace or student_t_growing (default: student_t)",
+    )
+    group.add_argument(
+        "--prior",
+        action="append",
+        metavar="NAME=PRIOR",
+        help="another prior, e.g. 'alpha=lognormal(median=0.3, sigma=0.4)' (repeatable)",
+    )
+
+
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """How to sample, and what a failure means."""
+    group = parser.add_argument_group("sampling")
+    group.add_argument("--seed", type=values.whole("--seed", 0), metavar="N", help="random seed (default: 0)")
+    group.add_argument("--chains", type=values.whole("--chains", 1), metavar="N", help="chains (default: 4)")
+    group.add_argument(
+        "--draws", type=values.whole("--draws", 1), metavar="N", help="draws a chain (default: 1000)"
+    )
+    group.add_argument("--allow-bad-fit", action="store_true", help="exit 0, not 4, when diagnostics fail")
+
+
+def add_ci(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ci",
+        type=values.probability,
+        metavar="PROB",
+        help="probability of the equal-tailed intervals (default: 0.9)",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    parser.add_argument("--quiet", action="store_true", help="no progress and no warnings on standard error")
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+
+
+def add_budgets(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "--budget",
+        action="append",
+        type=parse_budget,
+        required=required,
+        metavar="FLOP",
+        help="training compute: 1e24, 1e24FLOP or 100PF-days (repeatable)",
+    )

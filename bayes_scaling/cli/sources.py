@@ -1,0 +1,145 @@
+"""From RUNS or FIT.nc and the options to runs, one fit, or an average over laws."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling.cli import values
+from bayes_scaling.cli.options import default
+from bayes_scaling.errors import DataError, Notice, UsageError
+
+if TYPE_CHECKING:
+    from bayes_scaling.ensemble import Ensemble
+    from bayes_scaling.fitting import Fit
+    from bayes_scaling.runs import Runs
+
+# What has no effect once a posterior has been sampled.
+_BEFORE_FIT = ("laws", "noise", "prior", "map", "group", "loss_unit", "chains", "draws")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What forecasts and frontiers are made from, the notices that go with it, and seconds by part."""
+
+    fits: Fit | Ensemble
+    notices: tuple[Notice, ...]
+    seconds: Mapping[str, float]
+
+    def mark(self, result: Any, part: str, seconds: float) -> Any:
+        """`result` with these notices, and with the seconds of this posterior and of its own `part`."""
+        parts = {k: v for k, v in self.seconds.items() if k != "total"}
+        total = self.seconds.get("total", 0.0) + seconds
+        notices = (*result.notices, *(n for n in self.notices if n not in result.notices))
+        return dataclasses.replace(result, notices=notices, seconds={"total": total, **parts, part: seconds})
+
+
+def read_runs(arguments: argparse.Namespace) -> Runs:
+    from bayes_scaling.load import load_runs
+
+    columns = values.column_map(arguments.map)
+    return load_runs(
+        arguments.runs, columns=columns, group=arguments.group, loss_unit=default(arguments, "loss_unit")
+    )
+
+
+def is_saved(arguments: argparse.Namespace) -> bool:
+    """Whether RUNS is a fit that was saved."""
+    if arguments.runs == "-":
+        return False
+    from bayes_scaling.storage import is_fit_file
+
+    return is_fit_file(arguments.runs)
+
+
+def law_choice(arguments: argparse.Namespace) -> tuple[str, ...] | None:
+    """The laws asked for by name; None is the standard set."""
+    law, several = arguments.law, arguments.laws
+    if law == (values.AVERAGE,):
+        law = None
+    if law and several:
+        raise UsageError("Give --law NAME or --laws A,B,C, not both.")
+    chosen: tuple[str, ...] | None = law or several
+    if chosen == (values.AVERAGE,):
+        return None
+    return chosen
+
+
+def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Arguments of `fit` and `compare`, checked before anything slow is imported."""
+    from bayes_scaling.prior import parse_overrides
+    from bayes_scaling.settings import Settings
+
+    draws, chains, seed = (default(arguments, k) for k in ("draws", "chains", "seed"))
+    Settings(draws=draws, chains=chains, random_seed=seed)
+    return {
+        "noise": default(arguments, "noise"),
+        "priors": parse_overrides(arguments.prior),
+        "draws": draws,
+        "chains": chains,
+        "random_seed": seed,
+        "ci_prob": default(arguments, "ci"),
+        "progressbar": not arguments.quiet,
+    }
+
+
+def posterior(arguments: argparse.Namespace) -> Posterior:
+    """The fit in FIT.nc; or one law's, or the average over laws by their evidence, on RUNS."""
+    if is_saved(arguments):
+        return _saved(arguments)
+    laws, settings = law_choice(arguments), sampling(arguments)
+    runs = read_runs(arguments)
+    if laws and len(laws) == 1:
+        from bayes_scaling.model import specify
+
+        specify(laws[0], settings["noise"], settings["priors"])
+        from bayes_scaling.fitting import fit
+
+        one = fit(runs, laws[0], **settings)
+        return Posterior(one, one.notices, one.seconds)
+    from bayes_scaling.comparing import compare
+
+    evidence = compare(runs, laws, **settings)
+    kept = tuple(n for n in evidence.notices if n.code != "loo_pareto_k")  # the weights do not rest on it
+    return Posterior(evidence.ensemble(), kept, evidence.seconds)
+
+
+def _saved(arguments: argparse.Namespace) -> Posterior:
+    given = [f"--{name.replace('_', '-')}" for name in _BEFORE_FIT if getattr(arguments, name) is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: no effect on a saved fit, which {arguments.runs} is. Leave it out."
+        )
+    from bayes_scaling.storage import load_fit
+
+    fit = load_fit(arguments.runs)
+    if arguments.law not in (None, (values.AVERAGE,), (fit.law.name,)):
+        raise UsageError(f"{arguments.runs} holds a fit of '{fit.law.name}', not of '{arguments.law[0]}'.")
+    return Posterior(fit, fit.notices, {})
+
+
+def writable(path: Path | str) -> Path:
+    """Make sure, before hours are spent, that `path` could be written; leaves nothing behind.
+
+    Raises
+    ------
+    DataError
+        If it could not.
+    """
+    path = Path(path)
+    place = path.absolute().parent
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return path
+    except OSError as error:
+        reason = "it is not a folder" if not place.is_dir() else error.strerror or str(error)
+        raise DataError(
+            f"Cannot write {path}: {place}: {reason}. Choose another place with --out."
+        ) from error
