@@ -51,7 +51,7 @@ def envelope(
     command: str,
     body: Mapping[str, Any],
     *,
-    ci_prob: float,
+    ci_prob: float | None,
     seconds: Mapping[str, float] | None = None,
     seed: int | None = None,
     runs_sha256: str | None = None,
