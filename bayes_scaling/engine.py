@@ -71,9 +71,10 @@ class Table:
     n: int
 
     @classmethod
-    def padded(cls, frame: Mapping[str, np.ndarray]) -> Table:
+    def padded(cls, frame: Mapping[str, np.ndarray], length: int | None = None) -> Table:
+        """Padded to `length`, or to the next shared length: members of a fleet share one, and so one program."""
         n = len(next(iter(frame.values())))
-        extra = padded_length(n) - n
+        extra = (length or padded_length(n)) - n
         data = {name: np.pad(np.asarray(v, float), (0, extra), mode="edge") for name, v in frame.items()}
         return cls(data, np.pad(np.ones(n), (0, extra)), n)
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from bayes_scaling.laws import get_law
+from bayes_scaling.load import load_runs
+from bayes_scaling.runs import Runs
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,17 @@ def local_data() -> Path:
             "BAYES_SCALING_LOCAL_DATA is not set: it names a folder of public tables that are not shipped"
         )
     return Path(named)
+
+
+def design(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray, name: str) -> Runs:
+    return load_runs(pd.DataFrame({"params": params, "tokens": tokens, "loss": loss}), name=name)
+
+
+@pytest.fixture(scope="session")
+def tiny_runs() -> Runs:
+    """Twelve noisy runs from known Chinchilla constants, on a 4 x 3 grid."""
+    law = get_law("chinchilla")
+    rng = np.random.default_rng(20)
+    n, d = (v.ravel() for v in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 6e10, 3)))
+    loss = law.loss(law.published[0].values, {"params": n, "tokens": d}) * np.exp(0.005 * rng.standard_normal(n.size))
+    return design(n, d, loss, "tiny")
