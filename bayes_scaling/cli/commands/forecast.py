@@ -111,7 +111,7 @@ COMMAND = Command(
     name="forecast",
     order=30,
     summary="loss of runs not yet made, with intervals",
-    detail="Forecast the loss, nats per token, of runs not yet made; averaged over laws unless one is named.\n"
+    detail="Forecast the loss, nats per token, of new runs; averaged over laws unless one is named.\n"
     "'decades beyond' says how far in compute a forecast lies outside the runs, in powers of ten.",
     configure=configure,
     run=run,

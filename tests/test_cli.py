@@ -1,0 +1,406 @@
+"""The command line held to the contract: commands, JSON keys, exit codes, quick start, interrupts."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from bayes_scaling import __version__
+from bayes_scaling.cli.main import main
+
+COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "laws", "data", "validate")
+QUICK = ["--draws", "500", "--chains", "2", "--allow-bad-fit"]
+
+# The contract's keys. More may be added; these stay.
+ENVELOPE = {"schema_version", "command", "ci_prob", "ci_kind", "seconds", "provenance", "warnings"}
+PROVENANCE = {"versions", "platform", "device", "seed", "runs_sha256", "command_line"}
+INTERVAL = {"mean", "sd", "median", "lower", "upper"}
+DIAGNOSTICS = {
+    "verdict", "rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "ebfmi_min", "messages"
+}  # fmt: skip
+LAW_ROW = {
+    "law", "log_evidence", "log_evidence_sd", "estimators", "agree", "probability", "elpd_loo", "elpd_loo_se",
+    "pareto_k_max", "stacking_weight", "forward_score",
+}  # fmt: skip
+FACTOR = {"numerator", "denominator", "log_bf", "log_bf_sd", "range", "verdict"}
+
+
+def cli(*words: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bayes_scaling", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **env},
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A saved fit, and what `fit --json` printed."""
+    path = tmp_path_factory.mktemp("saved") / "fit.nc"
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["fit", "pile", "--law", "chinchilla", "--out", str(path), "--json", *QUICK])
+    assert code == 0, err.getvalue()
+    return path, json.loads(out.getvalue()), err.getvalue()
+
+
+def answer(capsys, *words):
+    """The JSON object of a command that must succeed."""
+    code = main([*words, "--json"])
+    out = capsys.readouterr().out
+    assert code == 0
+    body = json.loads(out)
+    assert body.keys() >= ENVELOPE
+    assert body["schema_version"] == 1
+    assert body["command"] == words[0]
+    assert body["provenance"].keys() >= PROVENANCE
+    assert body["seconds"]["total"] >= 0
+    assert all(w.keys() == {"code", "message"} for w in body["warnings"])
+    return body
+
+
+def numbers(value):
+    return value.keys() >= INTERVAL and value["lower"] <= value["median"] <= value["upper"]
+
+
+# --- help and start -------------------------------------------------------------------------------------
+
+
+def test_help_lists_what_there_is_and_nothing_else(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    listed = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert tuple(listed) == COMMANDS
+    for later in ("backtest", "decide", "next"):
+        assert later not in text
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(capsys, command):
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "examples:" in text
+    assert "--json" in text
+    if command in ("report", "fit", "forecast", "frontier", "compare"):
+        for option in (
+            "--seed",
+            "--chains",
+            "--draws",
+            "--ci",
+            "--quiet",
+            "--allow-bad-fit",
+            "--prior",
+            "--noise",
+        ):
+            assert option in text
+        assert text.count("default:") >= 5
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"bayes-scaling {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "light"),
+    [
+        (["--help"], True),
+        (["--version"], True),
+        (["laws"], True),
+        (["laws", "coupled"], True),
+        (["data"], True),
+        (["validate", "pile"], False),
+        (["validate", "runs.csv", "--json"], False),
+    ],
+)
+def test_quick_commands_import_nothing_heavy(tmp_path, words, light):
+    (tmp_path / "runs.csv").write_text("N,D,L\n1e9,2e10,2.5\n2e9,4e10,2.3\n1e10,1e11,2.1\n")
+    code = (
+        "import sys; from bayes_scaling.cli.main import main; code = main(sys.argv[1:]); "
+        "print(' '.join(sorted({m.partition('.')[0] for m in sys.modules})), file=sys.stderr); sys.exit(code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.splitlines()[-1].split())
+    heavy = {
+        "pymc",
+        "pytensor",
+        "jax",
+        "jaxlib",
+        "numpyro",
+        "arviz",
+        "arviz_stats",
+        "scipy",
+        "xarray",
+        "altair",
+    }
+    assert not loaded & heavy
+    if light:
+        assert not loaded & {"pandas", "numpy", "pyarrow", "requests"}
+
+
+# --- JSON -----------------------------------------------------------------------------------------------
+
+
+def test_fit_json(saved):
+    path, body, err = saved
+    assert path.is_file()
+    assert body.keys() >= ENVELOPE | {"law", "runs", "parameters", "derived", "diagnostics"}
+    assert (body["command"], body["law"], body["runs"]["n"]) == ("fit", "chinchilla", 30)
+    assert body["parameters"].keys() >= {"E", "A", "B", "alpha", "beta", "sigma", "nu"}
+    for value in body["parameters"].values():
+        assert numbers(value)
+        assert value.keys() >= {"ess_bulk", "ess_tail", "rhat"}
+    assert body["derived"].keys() >= {"exponent_params", "exponent_tokens"}
+    assert body["diagnostics"].keys() >= DIAGNOSTICS
+    assert "sampling" in err  # progress, and it did not mix with the data
+
+
+def test_forecast_json(capsys, saved):
+    body = answer(
+        capsys, "forecast", str(saved[0]), "--at", "params=70B,tokens=1.4T", "--at", "flops=1e24,tokens=1e12",
+        "--ci", "0.5",
+    )  # fmt: skip
+    first, second = body["forecasts"]
+    for row in (first, second):
+        assert numbers(row)
+        assert row.keys() >= {"params", "tokens", "flops", "kind", "decades_beyond", "law_weights"}
+        assert row["decades_beyond"].keys() == {"flops", "params", "tokens"}
+    assert first["params"] == 70e9
+    assert first["kind"] == "new-run"
+    assert first["mean"] is None  # Student-t noise has none
+    assert second["params"] * second["tokens"] * 6 == pytest.approx(1e24)
+    assert body["ci_prob"] == 0.5
+    curve = answer(capsys, "forecast", str(saved[0]), "--at", "params=70B,tokens=1.4T", "--kind", "curve")
+    assert curve["forecasts"][0]["mean"] == pytest.approx(first["median"], abs=0.1)
+
+
+def test_frontier_json(capsys, saved):
+    body = answer(capsys, "frontier", str(saved[0]), "--budget", "1e22", "--budget", "100PF-days")
+    assert [row["flops"] for row in body["frontier"]] == [1e22, pytest.approx(8.64e21)]
+    for row in body["frontier"]:
+        assert all(numbers(row[name]) for name in ("params", "tokens", "tokens_per_param", "loss"))
+    assert len(body["decades_beyond"]) == 2
+    assert all(numbers(body["exponents"][name]) for name in ("params", "tokens"))
+
+
+def test_compare_and_the_average(capsys, monkeypatch, tmp_path):
+    """One comparison serves: its JSON, and a forecast averaged by it."""
+    from bayes_scaling import comparing
+
+    kept = []
+    compare = comparing.compare
+
+    def once(*args, **kwargs):
+        kept.append(kept[0] if kept else compare(*args, **kwargs))
+        return kept[0]
+
+    monkeypatch.setattr(comparing, "compare", once)
+    chosen = ["--laws", "kaplan_floor,chinchilla", *QUICK, "--quiet"]
+    body = answer(capsys, "compare", "pile", *chosen)
+    assert {row["law"] for row in body["laws"]} == {"kaplan_floor", "chinchilla"}
+    for row in body["laws"]:
+        assert row.keys() >= LAW_ROW
+        assert row["estimators"].keys() >= {"bridge", "nested"}
+    assert body["bayes_factors"][0].keys() >= FACTOR
+    assert sum(row["probability"] for row in body["laws"]) == pytest.approx(1)
+    averaged = answer(capsys, "forecast", "pile", "--law", "average", "--at", "params=7B,tokens=1T", *chosen)
+    weights = averaged["forecasts"][0]["law_weights"]
+    assert weights == {row["law"]: pytest.approx(row["probability"]) for row in body["laws"]}
+    assert main(["compare", "pile", *chosen]) == 0
+    text = capsys.readouterr()
+    assert "Bayes factors" in text.out
+    assert text.err == ""
+
+
+def test_laws_data_and_validate_json(capsys):
+    laws = answer(capsys, "laws")["laws"]
+    assert [law["name"] for law in laws][:4] == ["kaplan", "kaplan_floor", "chinchilla", "coupled"]
+    one = answer(capsys, "laws", "chinchilla")["laws"][0]
+    assert one["parameters"]["alpha"]["reason"]
+    assert one["published"][0]["values"]["E"] == 1.69
+    assert "pile" in [entry["name"] for entry in answer(capsys, "data")["data_sets"]]
+    assert "Licence" in answer(capsys, "data", "pile")["data_set"]["card"]
+    checked = answer(capsys, "validate", "pile")
+    assert checked["runs"]["n"] == 30
+    assert checked["warnings"][0]["code"] == "flops_differ"
+    assert checked["provenance"]["runs_sha256"]
+
+
+def test_text_of_the_quick_commands(capsys):
+    for words, says in [
+        (["laws", "chinchilla"], ["482.01", "Besiroglu", "lognormal", "in place of gap_params"]),
+        (["data"], ["pile", "bundled", "to fetch"]),
+        (["validate", "pile"], ["30 runs", "5 groups", "20.6B", "Warning: "]),
+        (["validate", "pile", "--map", "flops="], ["The table can be used."]),
+    ]:
+        assert main(words) == 0
+        out = capsys.readouterr().out
+        assert all(part in out for part in says), out
+
+
+def test_report_is_asked_for_what_was_said(capsys, monkeypatch, tmp_path):
+    from bayes_scaling import provenance
+
+    calls = []
+
+    def report(runs, **options):
+        calls.append((runs, options))
+        body = provenance.envelope("report", {"path": str(options["out"])}, ci_prob=options["ci_prob"])
+        return SimpleNamespace(path=options["out"], to_dict=lambda: body)
+
+    monkeypatch.setitem(sys.modules, "bayes_scaling.reporting", SimpleNamespace(report=report))
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 0
+    assert capsys.readouterr().out.strip().endswith(str(Path("reports", "pile")))
+    runs, options = calls[0]
+    assert runs.n == 30
+    assert options["laws"] is None
+    assert options["budgets"] is None
+    body = answer(
+        capsys, "report", "pile", "--budget", "1e24", "--target-loss", "1.6", "--out", "here",
+        "--law", "kaplan", "--prior", "alpha=normal(mu=0.1, sigma=1)", "--draws", "60", "--quiet",
+    )  # fmt: skip
+    assert body["path"] == "here"
+    options = calls[1][1]
+    assert options["budgets"] == [1e24]
+    assert options["target_loss"] == 1.6
+    assert options["laws"] == ("kaplan",)
+    assert str(options["priors"]["alpha"]) == "normal(mu=0.1, sigma=1)"
+    assert options["draws"] == 60
+    assert options["progressbar"] is False
+
+
+# --- exit codes -----------------------------------------------------------------------------------------
+
+
+def spoiled(path, tmp_path):
+    """A copy of a saved fit that says it failed."""
+    import xarray as xr
+
+    from bayes_scaling.storage import load_fit
+
+    tree = load_fit(path).idata
+    note = json.loads(tree.attrs["bayes_scaling"])
+    note["diagnostics"] |= {"verdict": "failed", "messages": ["The chains disagree."]}
+    with xr.open_datatree(path, engine="h5netcdf") as opened:
+        copy = opened.load().copy()
+    copy.attrs["bayes_scaling"] = json.dumps(note)
+    target = tmp_path / "failed.nc"
+    copy.to_netcdf(target, engine="h5netcdf")
+    return str(target)
+
+
+def test_failed_fits_are_shown_and_exit_4(capsys, saved, tmp_path):
+    words = ["forecast", spoiled(saved[0], tmp_path), "--at", "params=70B,tokens=1.4T", "--json"]
+    assert main(words) == 4
+    captured = capsys.readouterr()
+    body = json.loads(captured.out)
+    assert [w["code"] for w in body["warnings"]] == ["fit_failed"]
+    assert "The chains disagree" in captured.err
+    assert "--allow-bad-fit" in captured.err
+    assert main([*words, "--allow-bad-fit"]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["forecasts"]
+    assert captured.err.count("The chains disagree") == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"), [(ValueError("odd"), 1), (MemoryError(), 3), (OSError(28, "No space"), 3)]
+)
+def test_faults_are_one_line(capsys, monkeypatch, raised, code):
+    def fault(*args, **kwargs):
+        raise raised
+
+    monkeypatch.setattr("bayes_scaling.datasets.list_datasets", fault)
+    monkeypatch.delenv("BAYES_SCALING_TRACEBACK", raising=False)
+    assert main(["data"]) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert "--traceback" in captured.err or code == 3
+    assert main(["data", "--traceback"]) == code
+    assert "Traceback" in capsys.readouterr().err
+    monkeypatch.setenv("BAYES_SCALING_TRACEBACK", "1")
+    assert main(["data"]) == code
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("wait", ["import", "step"])
+def test_ctrl_c(tmp_path, wait):
+    # An interrupt is ignored in what a shell runs in the background: the child takes it up again.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "print('up', flush=True); from bayes_scaling.cli.main import entry; entry()"
+    )
+    words = ["fit", "pile", "--law", "coupled", "--out", "fit.nc", "--draws", "20000"]
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert child.stdout.readline() == "up\n"
+    if wait == "step":
+        assert "building" in child.stderr.readline()
+    time.sleep(0.4)
+    begin = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert time.monotonic() - begin < 20
+    assert child.returncode == 130, err
+    assert out == ""
+    said = [line for line in err.splitlines() if not line.startswith("[")]
+    assert len(said) == 1
+    assert said[0].startswith("Interrupted.")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes")
+def test_a_reader_that_leaves_is_no_error():
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bayes_scaling", "data", "pile"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.close()
+    assert child.wait(timeout=60) == 0
+    assert child.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_said():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bayes_scaling", "laws"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_ascii_terminal():
+    done = cli("laws", "chinchilla", "--json", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert json.loads(done.stdout)["laws"]
+    assert cli("validate", "pile", PYTHONIOENCODING="ascii", PYTHONUTF8="0").returncode == 0
