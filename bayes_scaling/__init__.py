@@ -30,6 +30,8 @@ _HOMES = {
     "forecast": "forecasting",
     "Frontier": "frontiers",
     "frontier": "frontiers",
+    "Report": "reporting",
+    "report": "reporting",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -59,4 +61,5 @@ if TYPE_CHECKING:
     from bayes_scaling.load import load_runs
     from bayes_scaling.model import build
     from bayes_scaling.prior import Prior
+    from bayes_scaling.reporting import Report, report
     from bayes_scaling.runs import Runs

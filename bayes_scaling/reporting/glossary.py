@@ -1,0 +1,108 @@
+"""Every word a report prints, in words of ours; the page lists them and the first use of each links here."""
+
+from __future__ import annotations
+
+TERMS: tuple[tuple[str, str], ...] = (
+    (
+        "loss",
+        "Cross-entropy on held-out text, in nats per token. Lower is better. Losses are comparable only "
+        "between "
+        "runs with the same test text and tokenizer.",
+    ),
+    ("nat", "The unit of information with natural logarithms; one nat is 1.44 bits."),
+    (
+        "N, D, C",
+        "Parameters, training tokens, and training compute in floating-point operations (FLOP). Compute is "
+        "counted as C = 6 N D unless stated otherwise.",
+    ),
+    (
+        "scaling law",
+        "A formula for the loss as a function of N and D. Each law here is a hypothesis with priors, and "
+        "none is taken for granted.",
+    ),
+    ("E, irreducible loss", "The loss that remains however large the model and the data; nats per token."),
+    (
+        "alpha, beta",
+        "How fast the loss falls with N and with D. They mean the same within a law, not always between "
+        "laws.",
+    ),
+    ("prior", "What was held plausible before seeing the runs. Printed beside each parameter."),
+    ("posterior", "What is plausible after seeing the runs: a sample of parameter values, called draws."),
+    (
+        "interval",
+        "Equal-tailed: a 90 % interval leaves 5 % of the probability below it and 5 % above. Its "
+        "probability rests on the laws and priors stated, and on nothing changing beyond the runs.",
+    ),
+    ("new run", "The loss that one further training run would show, its own scatter included."),
+    ("curve", "The law's expected loss, without the scatter of a single run; narrower than a new run."),
+    (
+        "decades beyond the runs",
+        "How many powers of ten a question lies outside the range the laws were learned from. "
+        "One decade is a factor of ten. The further, the more rests on the law being right.",
+    ),
+    ("compute-optimal frontier", "For each budget of compute, the N and D that give the lowest loss."),
+    (
+        "exponent a",
+        "How the best N grows with compute, N proportional to C to the power a. At a = 0.5 parameters and "
+        "tokens grow equally.",
+    ),
+    (
+        "within 0.5 % of the best",
+        "The range of N whose loss is at most 0.5 % above the lowest at that budget. A wide "
+        "range says that the exact allocation hardly matters.",
+    ),
+    (
+        "log evidence",
+        "The logarithm of the probability of these runs under a law and its priors, in nats. Only "
+        "differences between laws mean anything. It rewards fit and charges for flexibility that was not "
+        "needed.",
+    ),
+    (
+        "Bayes factor",
+        "The ratio of two evidences; its logarithm is a difference of log evidences. 1, 3 and 5 nats are "
+        "odds of about 3, 20 and 150 to one, and are called positive, strong and very strong; less than 1 "
+        "is not worth "
+        "more than a bare mention.",
+    ),
+    (
+        "probability of a law",
+        "Its share of the evidence, all laws of this report being equally likely beforehand and "
+        "one of them being taken as true.",
+    ),
+    (
+        "elpd",
+        "Expected log predictive density: how well a law predicts each run from the others (leave one out), "
+        "summed over runs, in nats. SE is its standard error.",
+    ),
+    ("Pareto k", "Whether the leave-one-out score can be trusted: below 0.7 it can."),
+    (
+        "stacking weight",
+        "The mixture of laws that would have predicted left-out runs best. It answers another question "
+        "than the probability of a law, and may differ from it.",
+    ),
+    (
+        "R-hat",
+        "Whether independent chains of draws agree. 1 is agreement; up to 1.01 is good, above 1.05 the fit "
+        "has "
+        "failed.",
+    ),
+    (
+        "ESS",
+        "Effective sample size: how many independent draws the sample is worth, for the middle (bulk) and "
+        "for the "
+        "ends of intervals (tail).",
+    ),
+    (
+        "divergences",
+        "Steps of the sampler that broke down, a sign that part of the posterior was not reached. Should "
+        "be none.",
+    ),
+    ("E-BFMI", "Whether the sampler moves freely through heavy tails; should be above 0.3."),
+    (
+        "mean, median, sd",
+        "Of the draws. Where the scatter of a single run has such heavy tails that it has no mean, "
+        "mean and sd are left empty and the median is given.",
+    ),
+    ("sigma, nu", "Scale and tail weight of the scatter of the logarithm of the loss about the curve."),
+    ("residual", "Observed loss over fitted loss, minus one, in per cent."),
+)

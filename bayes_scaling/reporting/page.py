@@ -1,0 +1,295 @@
+"""The page: blocks to HTML, charts to specifications and SVG, tables to CSV. Everything is escaped on its way
+in."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import altair as alt
+import jinja2
+import vl_convert
+from markupsafe import Markup
+
+from bayes_scaling.datasets import is_dataset
+from bayes_scaling.files import finite
+from bayes_scaling.reporting import prose, theme
+from bayes_scaling.reporting import words as w
+from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat
+from bayes_scaling.reporting.glossary import TERMS
+from bayes_scaling.reporting.references import SOURCES
+from bayes_scaling.reporting.sections import SECTIONS, Section
+
+STILL_WIDTH = 760
+_IDENTIFIERS = re.compile(r"\b(clip|gradient_|pattern_)([0-9]+)\b")
+_TAGS = re.compile(r"<[^>]*>")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A page and the files beside it, by their path in the folder."""
+
+    page: str
+    files: Mapping[str, str]
+
+
+def make(data: Mapping[str, Any]) -> Made:
+    """The page, tables and figures of a report's data."""
+    written: dict[str, str] = {}
+    sections = []
+    for section in SECTIONS:
+        blocks = [_render(block, written) for block in _view(section, data)]
+        sections.append({"key": section.key, "title": section.title, "blocks": blocks})
+    page = (
+        _environment()
+        .get_template("template.html.j2")
+        .render(
+            data=data,
+            style=Markup(_text("style.css")),
+            bundle=Markup(_bundle()),
+            sections=sections,
+            headline=[_sentence(p) for p in prose.headline(data)],
+            cautions=[_sentence(p) for p in prose.cautions(data)],
+            tiles=tiles(data),
+            status=status(data),
+            command=command(data),
+            script=python_script(data),
+            terms=TERMS,
+            sources=list(SOURCES.values()) + _law_sources(data),
+            w=w,
+        )
+    )
+    return Made(page, written)
+
+
+def _view(section: Section, data: Mapping[str, Any]) -> Sequence[Any]:
+    if data[section.key] is None:
+        why = data["failures"].get(section.key, "its numbers are missing")
+        return [Prose(f"This section could not be made: {why}", tone="failed")]
+    try:
+        return section.view(data)
+    except Exception as error:  # the rest of the page stands; this place says what is missing
+        return [Prose(f"This section could not be drawn: {type(error).__name__}: {error}", tone="failed")]
+
+
+def _render(block: Any, written: dict[str, str]) -> dict[str, Any]:
+    if isinstance(block, Table):
+        written[f"tables/{block.name}.csv"] = to_csv(block.rows)
+        return {"kind": "table" if block.columns else "file", "table": block}
+    if isinstance(block, Figure):
+        svg = still(block)
+        written[f"figures/{block.name}.svg"] = svg
+        image = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+        specs = [json_for_script(live(panel.chart, panel.height)) for panel in block.panels]
+        return {"kind": "figure", "figure": block, "image": image, "specs": specs}
+    return {"kind": "prose", **_sentence(block)}
+
+
+def _sentence(block: Prose) -> dict[str, str]:
+    return {"text": block.text, "table": block.table, "tone": block.tone}
+
+
+def live(chart: Any, height: int) -> dict[str, Any]:
+    """The specification of a chart that fills its container; its legend is the page's own key."""
+    spec: dict[str, Any] = _without_legends(chart.properties(width="container", height=height).to_dict())
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    spec["config"] = {**theme.CONFIG, "padding": {"left": 2, "right": 10, "top": 5, "bottom": 5}}
+    return spec
+
+
+def _without_legends(spec: Any) -> Any:
+    """A specification in which every colour has `legend: null`."""
+    if isinstance(spec, dict):
+        return {
+            k: {**v, "legend": None}
+            if k == "color" and isinstance(v, dict) and "field" in v
+            else _without_legends(v)
+            for k, v in spec.items()
+        }
+    return [_without_legends(v) for v in spec] if isinstance(spec, list) else spec
+
+
+def still(figure: Figure) -> str:
+    """The whole figure as SVG, at a fixed width and with its legend."""
+    n, across = len(figure.panels), figure.across
+    if n == 1:
+        chart = figure.panels[0].chart.properties(width=STILL_WIDTH - 110, height=figure.panels[0].height)
+    else:
+        width = (STILL_WIDTH - 30) // across - 110
+        sized = [p.chart.properties(width=width, height=p.height) for p in figure.panels]
+        chart = alt.concat(*sized, columns=across, spacing=24)
+    spec = chart.to_dict()
+    spec["config"] = {**theme.CONFIG, "concat": {"spacing": 24}, "padding": 8}
+    return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=_vega_lite())))
+
+
+def _renumbered(svg: str) -> str:
+    """Identifiers counted from one in each figure: Vega counts on through the life of the process."""
+    seen: dict[str, int] = {}
+    return _IDENTIFIERS.sub(lambda m: f"{m[1]}{seen.setdefault(m[0], len(seen) + 1)}", svg)
+
+
+def _vega_lite() -> str:
+    return ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+
+@cache
+def _bundle() -> str:
+    """Vega-Embed with all it needs, as one script; a closing tag inside a string must not end it."""
+    code = str(vl_convert.javascript_bundle(vl_version=_vega_lite()))
+    return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def json_for_script(value: Any) -> Markup:
+    """JSON that may stand inside a <script>: no tag, entity or line separator in it can mean anything to
+    HTML."""
+    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV, numbers unrounded, a missing value empty."""
+    rows = [flat(row) for row in rows]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    return out.getvalue()
+
+
+def plain(text: str) -> str:
+    """A sentence without its marks, for a terminal."""
+    return str(Markup(_TAGS.sub("", text)).unescape()) if isinstance(text, Markup) else text
+
+
+def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The three or four numbers that stand large at the top."""
+    ci, out = w.prob(data["ci_prob"]), []
+    if data["forecast"]:
+        row = data["forecast"]["forecasts"][0]
+        out.append(_tile("loss of one new run", w.loss(row), f"{ci}: {w.loss_range(row)}", "nats per token"))
+    if data["frontier"]:
+        row = data["frontier"]["frontier"][0]
+        out.append(
+            _tile(
+                "best model size",
+                w.count(row["params"]["median"]),
+                f"{ci}: {w.count_range(row['params'])}",
+                "parameters",
+            )
+        )
+        out.append(
+            _tile(
+                "tokens to train it on",
+                w.count(row["tokens"]["median"]),
+                f"{ci}: {w.count_range(row['tokens'])}",
+                "tokens",
+            )
+        )
+    if data["forecast"]:
+        gain = data["forecast"]["tenfold"][0]["gain"]
+        lost = {k: -gain[k] for k in ("median",)} | {"lower": -gain["upper"], "upper": -gain["lower"]}
+        out.append(
+            _tile(
+                "what ten times the compute buys",
+                w.loss(lost),
+                f"{ci}: {w.loss_range(lost)}",
+                "nats per token",
+            )
+        )
+    return out
+
+
+def _tile(label: str, value: str, interval: str, unit: str) -> dict[str, str]:
+    return {"label": label, "value": value, "interval": interval, "unit": unit}
+
+
+def status(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether the report can be relied on: "failed", "warning" or "ok", in a line, with what was noticed."""
+    names = prose.titles(data)
+    rows = data["diagnostics"]["fits"] if data["diagnostics"] else []
+    failed = [names[r["law"]] for r in rows if r["verdict"] == "failed"]
+    notices = [n["message"] for n in data["warnings"]]
+    if data["ok"]:
+        line = "All fits and evidence estimates passed their checks."
+        return {"level": "warning" if notices else "ok", "line": line, "notices": notices}
+    parts = []
+    if failed:
+        parts.append(f"the fit of {w.listed(failed)} failed its checks")
+    if data["compare"] and any(n["code"] == "evidence_failed" for n in data["warnings"]):
+        parts.append("an evidence estimate failed its checks")
+    if data["failures"]:
+        parts.append(f"{w.plural(len(data['failures']), 'section')} could not be made")
+    line = f"Not to be relied on: {'; '.join(parts) or 'a part of it failed'}."
+    return {"level": "failed", "line": line, "notices": notices}
+
+
+def command(data: Mapping[str, Any]) -> str:
+    """The command that makes this report again, from inside its folder where the runs are no known data
+    set."""
+    asked = data["asked"]
+    parts = ["bayes-scaling", "report", _runs_argument(data)]
+    parts += ["--laws", ",".join(asked["laws"]), "--seed", str(asked["random_seed"])]
+    parts += [
+        "--draws",
+        str(asked["draws"]),
+        "--chains",
+        str(asked["chains"]),
+        "--ci",
+        f"{data['ci_prob']:g}",
+    ]
+    if asked["noise"] != "student_t":
+        parts += ["--noise", asked["noise"]]
+    for budget in asked["budgets"] if asked["budgets_given"] else ():
+        parts += ["--budget", w.flop(budget) if float(w.flop(budget)) == budget else repr(budget)]
+    if asked["target_loss"] is not None:
+        parts += ["--target-loss", repr(asked["target_loss"])]
+    for name, prior in asked["priors"].items():
+        parts += ["--prior", f"{name}={prior}"]
+    return shlex.join(parts)
+
+
+def _runs_argument(data: Mapping[str, Any]) -> str:
+    source = str(data["asked"]["source"])
+    return source if is_dataset(source) else "tables/runs.csv"
+
+
+def python_script(data: Mapping[str, Any]) -> str:
+    """The same in Python."""
+    asked = data["asked"]
+    given = [f"laws={asked['laws']!r}", f"random_seed={asked['random_seed']}"]
+    given += [f"draws={asked['draws']}", f"chains={asked['chains']}"]
+    if asked["budgets_given"]:
+        given.append(f"budgets={asked['budgets']!r}")
+    if asked["target_loss"] is not None:
+        given.append(f"target_loss={asked['target_loss']!r}")
+    lines = ["import bayes_scaling as bs", "", "bs.report(", f"    {_runs_argument(data)!r},"]
+    return "\n".join([*lines, *(f"    {item}," for item in given), ")"])
+
+
+def _law_sources(data: Mapping[str, Any]) -> list[str]:
+    return sorted({f"{fit['title']}: {fit['citation']}." for fit in (data["fit"] or {}).values()})
+
+
+def _text(name: str) -> str:
+    return files("bayes_scaling.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    loader = jinja2.FunctionLoader(_text)
+    return jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )

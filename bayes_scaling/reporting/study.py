@@ -1,0 +1,252 @@
+"""What every section of a report draws on: the runs, their posteriors, the evidence, the average and the
+budgets."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
+from bayes_scaling.ensemble import Ensemble, ensemble
+from bayes_scaling.errors import DataError, Notice, UsageError, unknown
+from bayes_scaling.fitting import Fit, fit, fit_key, with_ci
+from bayes_scaling.frontiers import Frontier, frontier
+from bayes_scaling.law import ScalingLaw
+from bayes_scaling.model import specify
+from bayes_scaling.noise import Noise, get_noise
+from bayes_scaling.posterior import Settings
+from bayes_scaling.prior import Prior
+from bayes_scaling.progress import reporter
+from bayes_scaling.runs import Runs
+from bayes_scaling.storage import load_fit, save_fit, saved_key
+from bayes_scaling.units import parse_budget
+
+SIZES = {"params", "tokens"}
+GRID_POINTS = 49
+GRID_DECADES = 2.5
+"""How far beyond the largest run the curves are drawn, decades of compute; further where a budget asks for
+it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The fitted laws and what was asked of them.
+
+    Parameters
+    ----------
+    fits
+        One a law, in the order asked.
+    evidence
+        The comparison, or None where it could not be made.
+    group
+        The laws that need only params and tokens, averaged: what forecasts and frontiers come from. None
+        where
+        there is no such law.
+    budgets
+        Compute asked about, FLOP, the headline first.
+    grid
+        Compute at which curves are drawn, FLOP, dims (point,).
+    resumed
+        Laws whose posterior an earlier report in the same folder had already found.
+    notices
+        What was noticed on the way.
+    """
+
+    runs: Runs
+    fits: tuple[Fit, ...]
+    evidence: Evidence | None
+    group: Ensemble | None
+    budgets: tuple[float, ...]
+    grid: np.ndarray
+    target_loss: float | None
+    ci_prob: float
+    random_seed: int
+    resumed: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = field(default=())
+
+    def averaged(self) -> Ensemble:
+        """The average over laws.
+
+        Raises
+        ------
+        UsageError
+            If no law asked for is one of params and tokens alone.
+        """
+        if self.group is None:
+            raise UsageError(
+                "No law of this report depends on params and tokens alone, so none has a frontier."
+            )
+        return self.group
+
+    @cached_property
+    def asked(self) -> Frontier:
+        """The frontier at the budgets."""
+        return frontier(self.averaged(), self.budgets, ci_prob=self.ci_prob)
+
+    @cached_property
+    def curve(self) -> Frontier:
+        """The frontier along the grid."""
+        return frontier(self.averaged(), self.grid, ci_prob=self.ci_prob)
+
+
+@dataclass(frozen=True)
+class Request:
+    """How to fit: laws with their own priors, the noise, and the sampler's settings."""
+
+    laws: tuple[tuple[ScalingLaw, Noise], ...]
+    settings: Settings
+    ci_prob: float
+
+
+def request(
+    laws: Sequence[str | ScalingLaw] | None,
+    noise: str | Noise,
+    priors: Mapping[str, Prior] | None,
+    settings: Settings,
+    ci_prob: float,
+) -> Request:
+    """Each prior goes to every law, or noise model, that has a parameter of its name.
+
+    Raises
+    ------
+    UsageError
+        If a law or a noise model is unknown, or a prior names a parameter that none of them has.
+    """
+    chosen, noise = laws_or_standard(laws), get_noise(noise)
+    known = {law.name: {*law.parameters, *law.direct, *noise.parameters} for law in chosen}
+    everything = set().union(*known.values())
+    for name in priors or {}:
+        if name not in everything:
+            raise unknown("parameter", name, everything, "See 'bayes-scaling laws NAME'.")
+    specified = tuple(
+        specify(law, noise, {k: v for k, v in (priors or {}).items() if k in known[law.name]})
+        for law in chosen
+    )
+    return Request(specified, settings, ci_prob)
+
+
+def fit_or_load(runs: Runs, asked: Request, folder: Path) -> tuple[tuple[Fit, ...], tuple[str, ...]]:
+    """The posterior of each law, saved as soon as it is found; what an earlier report left there is taken up.
+
+    Returns
+    -------
+    The fits, and the names of the laws that had one already.
+    """
+    fits, resumed = [], []
+    for law, noise in asked.laws:
+        path = folder / f"{law.name}.nc"
+        found = _saved(path, runs, law, noise, asked)
+        if found is not None:
+            reporter().stage(f"{law.title}: taken from {path.name}, an earlier report's fit of the same")
+            resumed.append(law.name)
+            fits.append(found)
+            continue
+        settings = asked.settings
+        made = fit(
+            runs,
+            law,
+            noise=noise,
+            draws=settings.draws,
+            chains=settings.chains,
+            warmup=settings.warmup,
+            target_accept=settings.target_accept,
+            random_seed=settings.random_seed,
+            ci_prob=asked.ci_prob,
+        )
+        save_fit(_keyed(made, fit_key(runs, law, noise, settings)), path)
+        fits.append(made)
+    return tuple(fits), tuple(resumed)
+
+
+def _keyed(made: Fit, key: str) -> Fit:
+    """The fit under the key of what was asked: a fit that was retried carries the settings of its retry."""
+    note = json.loads(made.idata.attrs["bayes_scaling"]) | {"key": key}
+    tree = made.idata.copy()
+    tree.attrs["bayes_scaling"] = json.dumps(note)
+    return replace(made, idata=tree)
+
+
+def _saved(path: Path, runs: Runs, law: ScalingLaw, noise: Noise, asked: Request) -> Fit | None:
+    if not path.exists() or saved_key(path) != fit_key(runs, law, noise, asked.settings):
+        return None
+    try:
+        return with_ci(replace(load_fit(path, law), runs=runs, law=law, noise=noise), asked.ci_prob)
+    except DataError:  # a damaged file is no reason to stop: the law is fitted again and the file replaced
+        return None
+
+
+def study(
+    runs: Runs,
+    asked: Request,
+    folder: Path,
+    budgets: Sequence[float | str] | None,
+    target_loss: float | None,
+) -> Study:
+    """Fit, weigh and average."""
+    chosen = tuple(parse_budget(b) for b in budgets) if budgets else default_budgets(runs)
+    fits, resumed = fit_or_load(runs, asked, folder)
+    notices: list[Notice] = []
+    evidence = None
+    try:
+        evidence = weigh(fits, random_seed=asked.settings.random_seed, ci_prob=asked.ci_prob)
+    except DataError:
+        raise
+    except Exception as error:  # the posteriors are worth a report even where the comparison is not to be had
+        notices.append(Notice("section_failed", f"The evidence could not be worked out: {error}"))
+    sized = tuple(f for f in fits if set(f.law.inputs) <= SIZES)
+    for left in (f for f in fits if f not in sized):
+        needs = ", ".join(sorted(set(left.law.inputs) - SIZES))
+        text = f"{left.law.title} also needs {needs}, so it has no part in the forecasts and the frontier."
+        notices.append(Notice("law_left_out", text))
+    group = None
+    if sized:
+        weights = {f.law.name: evidence.probability[f.law.name] for f in sized} if evidence else None
+        usable = weights if weights and sum(weights.values()) > 0 else None
+        group = ensemble(sized, usable, "evidence" if usable else "equal")
+    return Study(
+        runs=runs,
+        fits=fits,
+        evidence=evidence,
+        group=group,
+        budgets=chosen,
+        grid=grid_of(runs, chosen),
+        target_loss=target_loss,
+        ci_prob=asked.ci_prob,
+        random_seed=asked.settings.random_seed,
+        resumed=resumed,
+        notices=tuple(notices),
+    )
+
+
+def default_budgets(runs: Runs) -> tuple[float, float]:
+    """About ten and a hundred times the largest run's compute, as 1, 2 or 5 times a power of ten."""
+    largest = float(runs.flops.max())
+    return _rounded(10 * largest), _rounded(100 * largest)
+
+
+def _rounded(value: float) -> float:
+    exponent = math.floor(math.log10(value))
+    choices = [float(f"{m}e{exponent + up}") for up in (0, 1) for m in (1, 2, 5)]
+    return min(choices, key=lambda c: abs(math.log(c / value)))
+
+
+def grid_of(runs: Runs, budgets: Sequence[float]) -> np.ndarray:
+    """Compute from the smallest run (or budget) to well beyond the largest, evenly spaced in its
+    logarithm."""
+    low = min(float(runs.flops.min()), *budgets)
+    high = max(float(runs.flops.max()) * 10**GRID_DECADES, *(2 * b for b in budgets))
+    return np.geomspace(low, high, GRID_POINTS)
+
+
+def extra_inputs(law: ScalingLaw, runs: Runs) -> dict[str, Any]:
+    """The columns a law names besides params and tokens, dims (run,)."""
+    from bayes_scaling.model import input_column
+
+    return {name: input_column(law, runs, name) for name in law.inputs if name not in SIZES}

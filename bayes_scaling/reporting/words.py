@@ -1,0 +1,80 @@
+"""Numbers as a reader wants them: rounded to what their interval supports, with the probability beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bayes_scaling.units import format_count, format_flop
+
+DASH = "–"
+
+
+def decimals(lower: float | None, upper: float | None) -> int:
+    """Decimals that give an interval's width two significant digits, between 2 and 4."""
+    if lower is None or upper is None or not math.isfinite(upper - lower) or upper <= lower:
+        return 3
+    return min(4, max(2, 1 - math.floor(math.log10(upper - lower))))
+
+
+def loss(value: Mapping[str, Any]) -> str:
+    return fixed(value["median"], decimals(value["lower"], value["upper"]))
+
+
+def loss_range(value: Mapping[str, Any]) -> str:
+    n = decimals(value["lower"], value["upper"])
+    return f"{fixed(value['lower'], n)} to {fixed(value['upper'], n)}"
+
+
+def fixed(value: float | None, digits: int = 2) -> str:
+    return DASH if value is None or not math.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def short(value: float | None, digits: int = 3) -> str:
+    """Three significant digits, without an exponent where one is not needed."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if value == 0 or 1e-3 <= abs(value) < 1e4:
+        text = f"{value:.{digits}g}"
+        if "e" in text:
+            text = f"{float(text):.0f}"
+        return text.replace("-", "−")
+    return format_flop(value).replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    return DASH if value is None or not math.isfinite(value) else format_count(float(f"{value:.2g}"))
+
+
+def count_range(value: Mapping[str, Any]) -> str:
+    return f"{count(value['lower'])} to {count(value['upper'])}"
+
+
+def flop(value: float) -> str:
+    return format_flop(value)
+
+
+def percent(value: float | None) -> str:
+    """A probability in per cent, never rounded to certainty."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    if 0 < value < 0.005:
+        return "<1 %"
+    if 0.995 < value < 1:
+        return ">99 %"
+    return f"{value:.0%}".replace("%", " %")
+
+
+def prob(value: float) -> str:
+    """The probability of an interval: "90 %"."""
+    return f"{100 * value:.3g} %"
+
+
+def listed(items: Sequence[str]) -> str:
+    items = list(items)
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
