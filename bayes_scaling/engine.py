@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling import modes, nuts
+from bayes_scaling.coordinates import Coordinates, to_x
 from bayes_scaling.density import Density, density
 from bayes_scaling.files import cache_folder
 from bayes_scaling.law import ScalingLaw
@@ -120,21 +121,20 @@ class Program:
         return modes.rank(*program(jax_ready().random.key(seed), dict(table.data), table.mask))
 
     def chain(
-        self, key: Any, start: Any, where: modes.Modes, table: Table, settings: Settings
+        self, key: Any, start: Any, where: Coordinates, table: Table, settings: Settings
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """One chain of NUTS from `start` (unconstrained); see `nuts.chain`."""
 
         def make() -> Callable[..., Any]:
             def program(
-                key: Any, start: Any, centre: Any, factor: Any, target: Any, data: Any, mask: Any
+                key: Any, start: Any, arrays: Any, target: Any, data: Any, mask: Any
             ) -> Any:
                 log_density = lambda x: self.density.log_density(x, data, mask)  # noqa: E731
                 return nuts.chain(
                     log_density,
                     key,
                     start,
-                    centre,
-                    factor,
+                    lambda z: to_x(arrays, z),
                     warmup=settings.warmup,
                     draws=settings.draws,
                     thin=settings.thin,
@@ -144,9 +144,8 @@ class Program:
             return program
 
         program = self._once(("chain", settings.warmup, settings.draws, settings.thin), make)
-        factor = where.factor
-        whitened = np.linalg.solve(factor, start - where.points[0])
-        x, stats = program(key, whitened, where.points[0], factor, settings.target_accept, dict(table.data), table.mask)
+        target = settings.target_accept
+        x, stats = program(key, where.to_z(start), where.arrays, target, dict(table.data), table.mask)
         return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:

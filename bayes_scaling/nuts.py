@@ -1,4 +1,4 @@
-"""One chain of NumPyro's NUTS in whitened coordinates, as a pure function of key, start, whitening and data.
+"""One chain of NumPyro's NUTS in whitened coordinates, as a pure function of key, start, coordinates and data.
 
 The posterior is ill-conditioned in natural coordinates and nearly Gaussian once whitened by the Hessian at the
 mode; there NUTS needs some 7-9 gradients a draw and a short warm-up.
@@ -14,8 +14,7 @@ def chain(
     log_density: Callable[[Any], Any],
     key: Any,
     start: Any,
-    centre: Any,
-    factor: Any,
+    coordinates: Callable[[Any], Any],
     *,
     warmup: int,
     draws: int,
@@ -31,8 +30,8 @@ def chain(
         Of the unconstrained vector x, dims (unknown,).
     start
         Starting point in whitened coordinates z, dims (unknown,).
-    centre, factor
-        x = centre + factor @ z.
+    coordinates
+        x of z, with a constant Jacobian.
 
     Returns
     -------
@@ -46,7 +45,7 @@ def chain(
     from numpyro.infer.hmc import hmc
 
     def potential(z: Any) -> Any:
-        energy = -log_density(centre + factor @ z)
+        energy = -log_density(coordinates(z))
         return jnp.where(jnp.isnan(energy), jnp.inf, energy)
 
     init, kernel = hmc(potential, algo="NUTS")
@@ -72,7 +71,7 @@ def chain(
             "acceptance_rate": state.accept_prob,
             "step_size": state.adapt_state.step_size,
         }
-        return state, (centre + factor @ state.z, stats)
+        return state, (coordinates(state.z), stats)
 
     _, (x, stats) = jax.lax.scan(step, state, None, length=warmup + draws * thin)
     kept = {name: value[warmup:][thin - 1 :: thin] for name, value in stats.items()}

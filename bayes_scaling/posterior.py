@@ -1,15 +1,16 @@
-"""Draws from the posterior of one or many tables: modes, whitening, chains, verdict, and one retry where it failed."""
+"""Draws from the posterior of one or many tables: modes, coordinates, chains, verdict, and retries where it failed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bayes_scaling.diagnose import Diagnostics, diagnose
+from bayes_scaling.coordinates import Coordinates, learned, whitened
+from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
 from bayes_scaling.engine import Program, Table, jax_ready, parallel
 from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
@@ -46,35 +47,59 @@ class Draws:
     settings: Settings
 
 
-def sample_tables(program: Program, tables: Sequence[Table], settings: Settings, seeds: Sequence[int]) -> list[Draws]:
-    """Posteriors of many tables under one model; a member whose verdict is not ok is redone once, carefully.
+@dataclass(frozen=True)
+class _Attempt:
+    """One member's next attempt: where its chains start, in which coordinates, under which settings and key."""
 
-    Draws depend on each member's seed and table only, never on how many members or processors there are.
+    starts: np.ndarray
+    coordinates: Coordinates
+    settings: Settings
+    seed: int
+
+
+def sample_tables(
+    program: Program, tables: Sequence[Table], settings: Settings, seeds: Sequence[int], patient: bool = True
+) -> list[Draws]:
+    """Posteriors of many tables under one model.
+
+    A member whose verdict is not clean is sampled again in coordinates learned from its first draws (the same
+    compiled program), and if it is still not clean, once more with smaller steps and more of them; `patient=False` leaves
+    that last attempt out. Draws depend on each member's seed and table only, never on how many members or
+    processors there are.
     """
-    say = reporter()
     located: list[Modes | None] = [None] * len(tables)
     for i, found in parallel([partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]):
         located[i] = found
-        say.tick()
-    drawn = _chains(program, tables, located, settings, seeds)
-    again = [i for i, d in enumerate(drawn) if _retry(d)]
-    if again:
-        careful = settings.careful()
-        redone = _chains(
-            program,
-            [tables[i] for i in again],
-            [located[i] for i in again],
-            careful,
-            [seeds[i] + 1_000_003 for i in again],
-        )
-        for i, candidate in zip(again, redone, strict=True):
+        reporter().tick()
+    first = []
+    for found, seed in zip(located, seeds, strict=True):
+        where = found if found is not None else _no_mode(program)
+        first.append(_Attempt(starts(where, settings.chains, seed), whitened(where), settings, seed))
+    drawn: dict[int, Draws] = {}
+    latest = _attempt(program, tables, located, dict(enumerate(first)))
+    drawn.update(latest)
+    surer = replace(settings, target_accept=max(0.95, settings.target_accept))
+    for stage in (surer, surer.careful())[: 2 if patient else 1]:
+        bad = [i for i, d in drawn.items() if _unclean(d)]
+        if not bad:
+            break
+        again = {i: _again(latest[i] if i in latest else drawn[i], stage, seeds[i]) for i in bad}
+        latest = _attempt(program, tables, located, again)
+        for i, candidate in latest.items():
             drawn[i] = min(drawn[i], candidate, key=_badness)
-    return drawn
+    return [drawn[i] for i in range(len(tables))]
 
 
-def _retry(draws: Draws) -> bool:
+def _again(draws: Draws, settings: Settings, seed: int) -> _Attempt:
+    x = draws.x.reshape(-1, draws.x.shape[-1])
+    shift = 1_000_003 * settings.thin + round(100 * settings.target_accept)
+    return _Attempt(draws.x[:, -1], learned(x), settings, seed + shift)
+
+
+def _unclean(draws: Draws) -> bool:
     d = draws.diagnostics
-    return d.verdict == "failed" or d.divergences > 0 or d.rhat_max > 1.01 or min(d.ess_bulk_min, d.ess_tail_min) < 400
+    few = min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1])
+    return d.verdict == "failed" or d.divergences > 0 or d.rhat_max > RHAT_OK or few
 
 
 def _badness(draws: Draws) -> tuple[int, int, float]:
@@ -82,45 +107,25 @@ def _badness(draws: Draws) -> tuple[int, int, float]:
     return ["ok", "warning", "failed"].index(d.verdict), d.divergences, d.rhat_max
 
 
-def _chains(
-    program: Program,
-    tables: Sequence[Table],
-    located: Sequence[Modes | None],
-    settings: Settings,
-    seeds: Sequence[int],
-) -> list[Draws]:
+def _attempt(
+    program: Program, tables: Sequence[Table], located: Sequence[Modes | None], attempts: dict[int, _Attempt]
+) -> dict[int, Draws]:
     jax = jax_ready()
     tasks: list[Any] = []
-    wheres: list[Modes] = []
-    for table, found, seed in zip(tables, located, seeds, strict=True):
-        where = found if found is not None else _no_mode(program)
-        wheres.append(where)
-        keys = jax.random.split(jax.random.key(seed), settings.chains)
-        for chain, start in enumerate(starts(where, settings.chains, seed)):
-            tasks.append(
-                partial(
-                    program.chain,
-                    keys[chain],
-                    start,
-                    where,
-                    table,
-                    settings,
-                )
-            )
-    results: list[Any] = [None] * len(tasks)
-    for i, result in parallel(tasks):
-        results[i] = result
+    owners: list[int] = []
+    for i, attempt in attempts.items():
+        keys = jax.random.split(jax.random.key(attempt.seed), attempt.settings.chains)
+        for key, start in zip(keys, attempt.starts, strict=True):
+            tasks.append(partial(program.chain, key, start, attempt.coordinates, tables[i], attempt.settings))
+            owners.append(i)
+    results: dict[int, list[Any]] = {i: [None] * attempts[i].settings.chains for i in attempts}
+    for k, result in parallel(tasks):
+        i = owners[k]
+        results[i][k - owners.index(i)] = result
         reporter().tick()
-    described = parallel(
-        [
-            partial(_describe, program, table, results[m * settings.chains : (m + 1) * settings.chains], found, settings)
-            for m, (table, found) in enumerate(zip(tables, located, strict=True))
-        ]
-    )
-    out: list[Any] = [None] * len(tables)
-    for i, draws in described:
-        out[i] = draws
-    return out
+    describe = [partial(_describe, program, tables[i], results[i], located[i], attempts[i].settings) for i in attempts]
+    members = list(attempts)
+    return {members[k]: draws for k, draws in parallel(describe)}
 
 
 def _no_mode(program: Program) -> Modes:

@@ -31,5 +31,5 @@ class Settings:
     def careful(self) -> Settings:
         """For the retry of a fit that failed: smaller steps, a longer warm-up, and four transitions a draw."""
         return replace(
-            self, warmup=max(1000, self.warmup), target_accept=max(0.95, self.target_accept), thin=4 * self.thin
+            self, warmup=max(1000, self.warmup), target_accept=max(0.98, self.target_accept), thin=4 * self.thin
         )
