@@ -16,7 +16,7 @@ REST = "2e9,4e10,2.3\n4e9,1e11,2.2\n1e10,1e11,2.1\n"
 
 REFUSED_TABLES = {
     "empty": ("", ["empty"]),
-    "header only": (HEAD, ["no rows"]),
+    "header only": (HEAD, ["no runs below"]),
     "no loss column": ("params,tokens\n1e9,2e10\n2e9,4e10\n3e9,5e10\n", ["no column 'loss'", "--map loss="]),
     "two columns for params": (
         "params,N,tokens,loss\n" + "1e9,1e9,2e10,2.5\n" * 3,

@@ -259,10 +259,17 @@ def test_report_is_asked_for_what_was_said(capsys, monkeypatch, tmp_path):
 
     calls = []
 
+    class Answer(SimpleNamespace):
+        def __init__(self, body):
+            super().__init__(to_dict=lambda: body)
+
+        def __repr__(self):
+            return f"Report: {self.to_dict()['path']}"
+
     def report(runs, **options):
         calls.append((runs, options))
         body = provenance.envelope("report", {"path": str(options["out"])}, ci_prob=options["ci_prob"])
-        return SimpleNamespace(path=options["out"], to_dict=lambda: body)
+        return Answer(body)
 
     monkeypatch.setitem(sys.modules, "bayes_scaling.reporting", SimpleNamespace(report=report))
     monkeypatch.chdir(tmp_path)

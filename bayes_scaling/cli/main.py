@@ -62,6 +62,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         _say(f"Error: {_MEMORY}")
         return 3
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("bayes_scaling"):
+        _say(f"Error: The package '{error.name}' is missing from {sys.executable}. Install again.")
+        return 1
     if isinstance(error, OSError):
         where = f" {error.filename}" if error.filename else ""
         _say(f"Error: A file operation failed{where}: {error.strerror or error}.")

@@ -12,7 +12,7 @@ from typing import Any
 from bayes_scaling.errors import FitFailedError
 from bayes_scaling.files import dump_json, finite
 
-FAILED = ("fit_failed", "evidence_failed")
+FAILED = ("fit_failed", "evidence_failed", "section_failed")
 """Codes of warnings that mean exit code 4."""
 
 

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     result = report(
         runs, laws=laws, out=out, budgets=arguments.budget, target_loss=arguments.target_loss, **settings
     )
-    return output.emit(arguments, result.to_dict(), [f"Report: {result.path}"])
+    return output.emit(arguments, result.to_dict(), [repr(result)])
 
 
 def _check_out(out: Path) -> None:
