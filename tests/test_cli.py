@@ -403,8 +403,14 @@ def test_a_full_disk_is_said():
             timeout=60,
         )
     assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
     assert "No space left" in done.stderr
-    assert "Traceback" not in done.stderr
+
+
+def test_no_standard_output_at_all(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["laws"]) == 0
+    assert main(["laws", "--json"]) == 0
 
 
 def test_an_ascii_terminal():

@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             import traceback
 
             traceback.print_exc()
-        return _explain(error)
+        code = _explain(error)
+        _settle_output()
+        return code
 
 
 def _run(words: list[str]) -> int:
@@ -99,9 +101,17 @@ def _hush() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's own log
 
 
+def _settle_output() -> None:
+    """After an error: flush what can be, so that the interpreter finds nothing to complain of at its end."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError, AttributeError):
+        _drop_output()
+
+
 def _drop_output() -> None:
-    """Whoever read our output has gone; what is left in the buffer goes nowhere, quietly."""
+    """Nobody takes our output any more; what is left in the buffer goes nowhere, quietly."""
     import contextlib
 
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -91,7 +91,8 @@ def print_blocks(blocks: Iterable[str | Table]) -> None:
 
 def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]) -> int:
     """Warnings to standard error; 4 where one says that a fit or an evidence estimate failed."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     failed = [w["message"] for w in warnings if w["code"] in FAILED]
     if not arguments.quiet:
         for warning in warnings:
