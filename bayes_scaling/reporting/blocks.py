@@ -53,10 +53,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart: an Altair chart without a width, and its height in pixels."""
+    """One chart: an Altair chart without a width, its height, and the room for labels on its right, in
+    pixels."""
 
     chart: Any
     height: int
+    right: int = 10
 
 
 @dataclass(frozen=True)

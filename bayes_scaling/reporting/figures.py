@@ -11,18 +11,37 @@ import altair as alt
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Key, Panel
+from bayes_scaling.reporting.references import NOTABLE
 
 Rows = Sequence[Mapping[str, Any]]
+PLACES: dict[str, dict[str, Any]] = {
+    "right": {"align": "left", "baseline": "middle", "dx": 6},
+    "left": {"align": "right", "baseline": "middle", "dx": -6},
+    "above": {"align": "center", "baseline": "bottom", "dy": -6},
+    "below": {"align": "center", "baseline": "top", "dy": 6},
+}
 
 
-def _outside(edge: float, domain: Sequence[float]) -> list[Any]:
-    """Shades what lies beyond the largest run, and says so."""
+def _outside(edge: float, domain: Sequence[float], low: bool = False) -> list[Any]:
+    """Shades what lies beyond the largest run, and says so at the top, or `low` at the bottom."""
     rows = t.data([{"from": edge, "to": domain[1], "label": "beyond the runs"}])
     base = alt.Chart(rows)
     x = alt.X("from:Q", scale=alt.Scale(type="log", domain=list(domain), nice=False))
-    shade = base.mark_rect(color=t.OUTSIDE).encode(x=x, x2="to:Q", y=alt.value(0), y2=alt.value("height"))
-    text = base.mark_text(align="left", baseline="top", dx=6, dy=6, color=t.MUTED, fontStyle="italic")
-    return [shade, text.encode(x=x, y=alt.value(0), text="label:N")]
+    shade = base.mark_rect(color=t.OUTSIDE, opacity=0.5)
+    side: dict[str, Any] = {"baseline": "bottom", "dy": -6} if low else {"baseline": "top", "dy": 6}
+    text = base.mark_text(align="left", dx=6, color=t.MUTED, fontStyle="italic", **side)
+    return [
+        shade.encode(x=x, x2="to:Q", y=alt.value(0), y2=alt.value("height")),
+        text.encode(x=x, y=alt.value("height" if low else 0), text="label:N"),
+    ]
+
+
+def _ends(x: Any, y: Any, last: Mapping[str, Any], ci_prob: float) -> Any:
+    """Names the bands at their right ends."""
+    at = [{"at": last["upper"], "text": w.prob(ci_prob)}, {"at": last["low50"], "text": w.prob(0.5)}]
+    base = alt.Chart(t.data([{**row, "flops": last["flops"]} for row in at]))
+    text = base.mark_text(align="left", dx=8, fontSize=11, fontWeight=600, color=t.BAND_TEXT)
+    return text.encode(x=x, y=y, text="text:N")
 
 
 def group_colours(runs: Rows) -> dict[str, str]:
@@ -36,18 +55,18 @@ def group_colours(runs: Rows) -> dict[str, str]:
 def _points(
     runs: Rows, x: Any, y: Any, colours: Mapping[str, str], tooltip: list[Any], size: int = 46
 ) -> Any:
-    colour: Any = alt.value(t.INK)
+    colour: Any = alt.value(t.MUTED)
     if colours:
         scale = alt.Scale(domain=list(colours), range=list(colours.values()))
         legend = None if list(colours) == ["runs"] else alt.Legend(title="runs")
         colour = alt.Color("group:N", scale=scale, legend=legend)
-    mark = alt.Chart(t.data(runs)).mark_circle(size=size, opacity=0.85, stroke="white", strokeWidth=0.8)
+    mark = alt.Chart(t.data(runs)).mark_circle(size=size, opacity=0.9, stroke="white", strokeWidth=0.6)
     return mark.encode(x=x, y=y, color=colour, tooltip=tooltip)
 
 
 def runs_key(colours: Mapping[str, str]) -> tuple[Key, ...]:
     if not colours or list(colours) == ["runs"]:
-        return (Key("point", t.INK, "runs"),)
+        return (Key("point", t.MUTED if not colours else t.INK, "runs"),)
     return tuple(Key("point", colour, name) for name, colour in colours.items())
 
 
@@ -63,10 +82,6 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
 
     rows = [{**r, "low50": r["inner"]["lower"], "high50": r["inner"]["upper"]} for r in band]
     base = alt.Chart(t.data(rows)).encode(x=x)
-    last = rows[-1]
-    label = alt.Chart(t.data([{"flops": last["flops"], "at": last["upper"], "text": w.prob(ci_prob)}]))
-    inner = alt.Chart(t.data([{"flops": last["flops"], "at": last["low50"], "text": "50 %"}]))
-    text: dict[str, Any] = {"align": "right", "fontSize": 11, "fontWeight": 600, "color": t.BAND_TEXT}
     marked = alt.Chart(
         t.data([{**r, "name": f"{w.flop(r['budget'])} FLOP", "flops": r["budget"]} for r in asked])
     )
@@ -94,10 +109,9 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
         ).encode(x=x, y=y("median"), tooltip=tips),
         marked.mark_text(dy=-9, baseline="bottom", color=t.INK).encode(x=x, y=y("upper"), text="name:N"),
         _points(runs, x, y("loss"), group_colours(runs), about, 54),
-        label.mark_text(baseline="bottom", dy=-3, **text).encode(x=x, y=y("at"), text="text:N"),
-        inner.mark_text(baseline="top", dy=12, **text).encode(x=x, y=y("at"), text="text:N"),
+        _ends(x, y("at"), rows[-1], ci_prob),
     ]
-    return Panel(alt.layer(*layers), 400)
+    return Panel(alt.layer(*layers), 400, right=36)
 
 
 def allocation_figure(
@@ -127,51 +141,65 @@ def allocation_figure(
         for r in curve
     ]
     base = alt.Chart(t.data(rows)).encode(x=x)
-    last = rows[-1]
-    end = alt.Chart(t.data([{"flops": last["flops"], "at": last["upper"], "text": w.prob(ci_prob)}]))
     counts = [alt.Tooltip("size:N", title="parameters"), alt.Tooltip("read:N", title="tokens")]
-    labelled = _spaced(seen, name, domain, y_domain)
+    labelled = _labels(seen, best, name, domain, y_domain)
     layers = [
-        *_outside(edge, domain),
+        *_outside(edge, domain, low=True),
         base.mark_area(color=t.BAND, opacity=0.16).encode(y=y("lower"), y2="upper:Q"),
         base.mark_area(color=t.BAND, opacity=0.3).encode(y=y("low50"), y2="high50:Q"),
         base.mark_line(color=t.BAND, strokeWidth=2).encode(y=y("median")),
-        _points(runs, x, y(name), {"runs": t.FAINT}, [alt.Tooltip("run:N"), *counts], 22),
+        _points(runs, x, y(name), {}, [alt.Tooltip("run:N"), *counts], 26),
         alt.Chart(t.data(best))
         .mark_point(shape="diamond", size=52, stroke=t.LAWS[0], strokeWidth=1.6, fill="white", opacity=1)
         .encode(x=x, y=y(name), tooltip=[alt.Tooltip("approach:N", title="Hoffmann et al."), *counts]),
         alt.Chart(t.data(seen))
         .mark_point(shape="triangle-up", size=40, filled=True, color=t.INK, opacity=0.9)
         .encode(x=x, y=y(name), tooltip=[alt.Tooltip("run:N", title="model"), *counts, "source:N"]),
-        alt.Chart(t.data(labelled))
-        .mark_text(dy=-7, baseline="bottom", fontSize=10, color=t.INK)
-        .encode(x=x, y=y(name), text="run:N"),
-        end.mark_text(
-            align="right", baseline="bottom", dy=-3, fontSize=11, fontWeight=600, color=t.BAND_TEXT
-        ).encode(x=x, y=y("at"), text="text:N"),
+        *(
+            alt.Chart(t.data([r for r in labelled if r["place"] == place]))
+            .mark_text(fontSize=10, color=t.INK, **PLACES[place])
+            .encode(x=x, y=y(name), text="run:N")
+            for place in PLACES
+        ),
+        _ends(x, y("at"), rows[-1], ci_prob),
     ]
-    return Panel(alt.layer(*layers), 380)
+    return Panel(alt.layer(*layers), 380, right=36)
 
 
-def _spaced(models: Rows, name: str, x: Sequence[float], y: Sequence[float]) -> list[Mapping[str, Any]]:
-    """Models whose labels have room, the largest first; the others keep their tooltip."""
-    placed: list[tuple[float, float, float]] = []
-    out = []
-    for row in sorted(models, key=lambda r: -r["flops"]):
-        u = math.log(row["flops"] / x[0]) / math.log(x[1] / x[0])
-        v = math.log(row[name] / y[0]) / math.log(y[1] / y[0])
-        half = 0.009 * len(row["run"])  # half the label's width as a share of a plot about 400 pixels wide
-        clear = all(abs(u - a) > half + b or abs(v - c) > 0.05 for a, b, c in placed)
-        others = [
-            (
-                math.log(r["flops"] / x[0]) / math.log(x[1] / x[0]),
-                math.log(r[name] / y[0]) / math.log(y[1] / y[0]),
-            )
-            for r in models
-            if r is not row
-        ]
-        over = any(abs(u - a) < half and 0.01 < b - v < 0.065 for a, b in others)
-        if clear and not over and half < u < 1 - half:
-            placed.append((u, half, v))
-            out.append(row)
+def _labels(
+    models: Rows, optima: Rows, name: str, x: Sequence[float], y: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Where the names of well-known models have room beside their marks; the others keep their tooltip.
+
+    Lengths are shares of a plot of about 340 by 330 pixels, the smallest it is drawn at.
+    """
+
+    def place(row: Mapping[str, Any]) -> tuple[float, float]:
+        u, v = (math.log(row[k] / d[0]) / math.log(d[1] / d[0]) for k, d in (("flops", x), (name, y)))
+        return u, v
+
+    marks = [place(r) for r in (*models, *optima)]
+    boxes: list[tuple[float, float, float, float]] = [
+        (u - 0.013, u + 0.013, v - 0.013, v + 0.013) for u, v in marks
+    ]
+    out: list[dict[str, Any]] = []
+    known = {str(r["run"]): r for r in models}
+    for row in (known[n] for n in NOTABLE if n in known):
+        u, v = place(row)
+        wide = 0.0165 * len(str(row["run"])) + 0.01
+        choices = {
+            "right": (u + 0.014, u + 0.014 + wide, v - 0.017, v + 0.017),
+            "left": (u - 0.014 - wide, u - 0.014, v - 0.017, v + 0.017),
+            "above": (u - wide / 2, u + wide / 2, v + 0.014, v + 0.05),
+            "below": (u - wide / 2, u + wide / 2, v - 0.05, v - 0.014),
+        }
+        for side, box in choices.items():
+            if box[0] > 0.0 and box[1] < 1.0 and not any(_meet(box, other) for other in boxes):
+                boxes.append(box)
+                out.append({**row, "place": side})
+                break
     return out
+
+
+def _meet(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[1] and b[0] < a[1] and a[2] < b[3] and b[2] < a[3]

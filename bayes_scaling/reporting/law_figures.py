@@ -33,13 +33,18 @@ def intervals(
     Parameters
     ----------
     rows
-        `title`, `colour`, `median`, `lower`, `upper`, `inner`, and `prior` (lower, upper) or None.
+        `title`, `colour`, `median`, `lower`, `upper`, `inner`, and `prior` (lower, upper) or None; `title`
+        alone for
+        a law that has no such number.
     published
         `title` of the row, `value`, `source`.
     lines
         `value`, `label`, `side` of reference lines.
     """
-    order = [r["title"] for r in rows]
+    # An empty row on top holds the labels of the reference lines.
+    order = [*([" "] if lines else []), *(r["title"] for r in rows)]
+    absent = [{"title": r["title"], "text": f"{r['title']}: has none"} for r in rows if "median" not in r]
+    rows = [r for r in rows if "median" in r]
     flat = [
         {
             **{k: r[k] for k in ("title", "colour", "median", "lower", "upper")},
@@ -93,7 +98,9 @@ def intervals(
     if above:
         named = base.mark_text(align="left", baseline="bottom", dy=-9, fontSize=11)
         layers.append(named.encode(x=alt.value(0), text="title:N"))
-    return Panel(alt.layer(*layers), (ROW + 10 * above) * len(rows) + (34 if lines else 14))
+        none = alt.Chart(t.data(absent)).mark_text(align="left", baseline="bottom", dy=-9, color=t.MUTED)
+        layers.append(none.encode(y=y, x=alt.value(0), text="text:N"))
+    return Panel(alt.layer(*layers), (ROW + 10 * above) * len(order) + 14)
 
 
 def _domain(rows: Rows, published: Rows, lines: Rows) -> list[float]:
@@ -193,25 +200,27 @@ def evidence(rows: Rows) -> Panel:
             x=alt.X("low:Q", scale=scale), text="label:N"
         ),
     ]
-    return Panel(alt.layer(*layers, title="Log evidence"), ROW * len(rows) + 6)
+    return Panel(alt.layer(*layers, title="Log evidence"), (ROW + 4) * len(rows) + 6)
 
 
 def shares(rows: Rows) -> Panel:
-    """Probability of each law as a bar, its stacking weight as a tick."""
+    """Probability of each law, and below it its stacking weight."""
     order = [r["title"] for r in rows]
     scale = alt.Scale(domain=[0, 1.12], nice=False)
     axis = alt.Axis(format="%", values=[0, 0.25, 0.5, 0.75, 1])
     x = alt.X("probability:Q", title="share", scale=scale, axis=axis)
     base = alt.Chart(t.data(rows)).encode(y=_law_axis(order))
     colour = alt.Color("colour:N", scale=None)
+    stacked = alt.X("stacking_weight:Q", scale=scale)
     layers = [
-        base.mark_bar(height=15, cornerRadiusEnd=2, opacity=0.85).encode(x=x, color=colour),
-        base.mark_tick(color=t.INK, thickness=2.5, size=24).encode(x=alt.X("stacking_weight:Q", scale=scale)),
-        base.mark_text(align="left", dx=6, fontSize=11, color=t.INK).encode(
-            x=alt.X("reach:Q", scale=scale), text="share_label:N"
+        base.mark_bar(height=12, yOffset=-6, cornerRadiusEnd=2).encode(x=x, color=colour),
+        base.mark_text(align="left", dx=5, yOffset=-6, color=t.INK).encode(x=x, text="share_label:N"),
+        base.mark_bar(height=6, yOffset=8, cornerRadiusEnd=2, color=t.FAINT).encode(x=stacked),
+        base.mark_text(align="left", dx=5, yOffset=8, color=t.MUTED, fontSize=10).encode(
+            x=stacked, text="stacking_label:N"
         ),
     ]
-    return Panel(alt.layer(*layers, title="Probability and stacking weight"), ROW * len(rows) + 6)
+    return Panel(alt.layer(*layers, title="Probability and stacking weight"), (ROW + 4) * len(rows) + 6)
 
 
 def _law_axis(order: Sequence[str]) -> alt.Y:

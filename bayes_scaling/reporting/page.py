@@ -89,7 +89,7 @@ def _render(block: Any, written: dict[str, str]) -> dict[str, Any]:
         svg = still(block)
         written[f"figures/{block.name}.svg"] = svg
         image = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-        specs = [json_for_script(live(panel.chart, panel.height)) for panel in block.panels]
+        specs = [json_for_script(live(panel.chart, panel.height, panel.right)) for panel in block.panels]
         return {"kind": "figure", "figure": block, "image": image, "specs": specs}
     return {"kind": "prose", **_sentence(block)}
 
@@ -98,11 +98,11 @@ def _sentence(block: Prose) -> dict[str, str]:
     return {"text": block.text, "table": block.table, "tone": block.tone}
 
 
-def live(chart: Any, height: int) -> dict[str, Any]:
+def live(chart: Any, height: int, right: int = 10) -> dict[str, Any]:
     """The specification of a chart that fills its container; its legend is the page's own key."""
     spec: dict[str, Any] = _without_legends(chart.properties(width="container", height=height).to_dict())
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    spec["config"] = {**theme.CONFIG, "padding": {"left": 2, "right": 10, "top": 5, "bottom": 5}}
+    spec["config"] = {**theme.CONFIG, "padding": {"left": 2, "right": right, "top": 5, "bottom": 5}}
     return spec
 
 
@@ -145,7 +145,7 @@ def _vega_lite() -> str:
 @cache
 def _bundle() -> str:
     """Vega-Embed with all it needs, as one script; a closing tag inside a string must not end it."""
-    code = str(vl_convert.javascript_bundle(vl_version=_vega_lite()))
+    code = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=_vega_lite()))
     return code.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -103,9 +103,9 @@ def _leader(data: Data) -> Any:
     tail = ", and the answers average over all of them" if averaged else ""
     first = body["bayes_factors"][0]
     return say(
-        "Of {n} laws, <b>{law}</b> is the most probable ({share}); its lead over {second}, {bf} ± {sd} "
-        "nats, is "
-        "<b>{verdict}</b>{tail}.",
+        "Of {n} laws, <b>{law}</b> is the most probable ({share}); its lead over {second}, "
+        "{bf}\u00a0±\u00a0{sd}\u00a0nats, "
+        "is <b>{verdict}</b>{tail}.",
         n=len(rows),
         law=names[rows[0]["law"]],
         share=w.percent(rows[0]["probability"]),
@@ -161,7 +161,7 @@ def cautions(data: Data) -> list[Prose]:
             c=w.flop(row["flops"]),
             low=w.count(flat["lower"]),
             high=w.count(flat["upper"]),
-            within=f"{100 * flat['within']:g} %",
+            within=w.prob(flat["within"]),
         )
         out.append(Prose(text, "frontier", "caution"))
     return out
@@ -299,8 +299,8 @@ def frontiers(data: Data) -> list[Prose]:
         high=w.fixed(a["upper"]),
         b=w.fixed(1 - a["median"]),
     )
-    inside = [e["label"] for e in body["exponents_published"] if a["lower"] <= e["value"] <= a["upper"]]
-    outside = [e["label"] for e in body["exponents_published"] if not a["lower"] <= e["value"] <= a["upper"]]
+    inside = [e["name"] for e in body["exponents_published"] if a["lower"] <= e["value"] <= a["upper"]]
+    outside = [e["name"] for e in body["exponents_published"] if not a["lower"] <= e["value"] <= a["upper"]]
     parts = [
         f"{w.listed(v)} {'lies' if len(v) == 1 else 'lie'} {where}"
         for v, where in ((inside, "inside that interval"), (outside, "outside it"))

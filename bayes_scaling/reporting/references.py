@@ -5,12 +5,33 @@ from __future__ import annotations
 from typing import Any
 
 EXPONENTS: tuple[dict[str, Any], ...] = (
-    {"value": 0.46, "label": "0.46 Hoffmann, parametric", "source": "hoffmann", "side": "left"},
-    {"value": 0.50, "label": "0.50 equal growth", "source": "hoffmann", "side": "right"},
-    {"value": 0.73, "label": "0.73 Kaplan", "source": "kaplan", "side": "right"},
+    {
+        "value": 0.46,
+        "label": "0.46 Hoffmann",
+        "name": "0.46 (Hoffmann et al., parametric fit)",
+        "side": "left",
+    },
+    {"value": 0.50, "label": "0.50 equal growth", "name": "0.50 (N and D grow equally)", "side": "right"},
+    {"value": 0.73, "label": "0.73 Kaplan", "name": "0.73 (Kaplan et al.)", "side": "left"},
 )
 """Published exponents a of N* proportional to C^a. Hoffmann et al. found 0.50 and 0.49 by their other
 approaches."""
+
+NOTABLE = (
+    "Chinchilla",
+    "GPT-3 175B",
+    "Llama 3.1 405B",
+    "Gopher",
+    "Llama 3 8B",
+    "Llama 3 70B",
+    "LLaMA 7B",
+    "OLMo 2 13B",
+    "MT-NLG 530B",
+    "GPT-3 13B",
+    "GPT-3 1.3B",
+    "GPT-3 125M",
+)
+"""Known models that are named in the frontier figure where there is room, the most wanted first."""
 
 SOURCES: dict[str, str] = {
     "kaplan": "Kaplan et al. (2020). Scaling laws for neural language models. arXiv:2001.08361.",

@@ -146,6 +146,7 @@ def _parameter_panel(data: Data, parameter: str) -> Panel:
     colours, rows, marks = _colours(data), [], []
     for name, fit in data["fit"].items():
         if parameter not in fit["parameters"]:
+            rows.append({"title": fit["title"]})
             continue
         rows.append(
             {
@@ -202,7 +203,7 @@ def forecast_view(data: Data) -> list[Block]:
     )
     main = Figure(
         "loss_compute",
-        "Loss against compute",
+        "One new run at the best allocation of each budget",
         f"Compute is counted as {data['runs']['counted']}. Runs above the band spent their compute on "
         f"another than the "
         "best allocation. Beyond the runs nothing but the laws carries the forecast.",
@@ -266,7 +267,7 @@ def frontier_view(data: Data) -> list[Block]:
             *_bands(data, "median"),
             Key("diamond", t.LAWS[0], "published optima"),
             Key("triangle", t.INK, "known models"),
-            Key("point", t.FAINT, "the runs"),
+            Key("point", t.MUTED, "the runs"),
         ),
         across=2,
         table="frontier_curve",
@@ -319,9 +320,7 @@ def evidence_view(data: Data) -> list[Block]:
             "probability": r["probability"],
             "stacking_weight": r["stacking_weight"],
             "share_label": w.percent(r["probability"]),
-            "reach": max(
-                r["probability"], r["stacking_weight"] if r["stacking_weight"] > r["probability"] else 0
-            ),
+            "stacking_label": w.percent(r["stacking_weight"]),
         }
         for r in rows
     ]
@@ -330,13 +329,13 @@ def evidence_view(data: Data) -> list[Block]:
         "Which law the runs support",
         "Left: log evidence against the best law, with two standard errors of its estimate. Right: the "
         "probability of "
-        "each law as a bar, its stacking weight as a tick.",
+        "each law, and below it its stacking weight.",
         "Log evidence and probability of each law.",
         (law_figures.evidence(drawn), law_figures.shares(drawn)),
         (
             Key("dash", t.MUTED, "two standard errors"),
             Key("band", t.MUTED, "probability"),
-            Key("tick", t.INK, "stacking weight"),
+            Key("dash", t.FAINT, "stacking weight"),
         ),
         across=2,
         table="evidence",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
+from bayes_scaling.compute import SIX_ND
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import DataError, Notice, UsageError, unknown
 from bayes_scaling.fitting import Fit, fit, fit_key, with_ci
@@ -30,7 +31,7 @@ from bayes_scaling.units import parse_budget
 
 SIZES = {"params", "tokens"}
 GRID_POINTS = 49
-GRID_DECADES = 2.5
+GRID_DECADES = 3.0
 """How far beyond the largest run the curves are drawn, decades of compute; further where a budget asks for
 it."""
 
@@ -240,7 +241,8 @@ def _rounded(value: float) -> float:
 def grid_of(runs: Runs, budgets: Sequence[float]) -> np.ndarray:
     """Compute from the smallest run (or budget) to well beyond the largest, evenly spaced in its
     logarithm."""
-    low = min(float(runs.flops.min()), *budgets)
+    counted = SIX_ND.flops(runs.params, runs.tokens)
+    low = min(float(runs.flops.min()), float(counted.min()), *budgets)
     high = max(float(runs.flops.max()) * 10**GRID_DECADES, *(2 * b for b in budgets))
     return np.geomspace(low, high, GRID_POINTS)
 

@@ -131,7 +131,7 @@ def forecast_by_law(data: Data) -> Table:
     )
     budget = w.flop(body["forecasts"][0]["budget"])
     rows = [flat(r) for r in body["by_law"]]
-    return Table("forecast_by_law", f"The same run at {budget} FLOP, law by law", rows, columns)
+    return Table("forecast_by_law", f"The same run at {budget} FLOP, law by law", rows, columns, folded=True)
 
 
 def ten_times(data: Data) -> Table:
@@ -184,7 +184,7 @@ def exponents(data: Data) -> Table:
             lambda r: f"{w.fixed(r['lower'], 3)} to {w.fixed(r['upper'], 3)}",
         ),
     )
-    return Table("exponents", "Exponent a of the best model size", rows, columns)
+    return Table("exponents", "Exponent a of the best model size", rows, columns, folded=True)
 
 
 def published(data: Data) -> list[Table]:
@@ -206,7 +206,8 @@ def evidence(data: Data) -> Table:
         Column("SE", lambda r: w.fixed(r["elpd_loo_se"], 1)),
         Column("Pareto k", lambda r: w.fixed(r["pareto_k_max"])),
         Column(
-            "stacking weight", lambda r: w.percent(r["stacking_weight"]) if r["stacking_weight"] else "0 %"
+            "stacking weight",
+            lambda r: w.percent(r["stacking_weight"]) if r["stacking_weight"] else "0\u00a0%",
         ),
         Column("fit", lambda r: r["verdict"], numeric=False),
     )

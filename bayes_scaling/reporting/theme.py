@@ -10,9 +10,9 @@ import altair as alt
 
 INK, MUTED, FAINT, GRID = "#1d2733", "#5a6675", "#9aa5b1", "#e9edf1"
 BAND, BAND_TEXT = "#2f6f9f", "#1f5a86"
-OUTSIDE = "#f5f1e8"
+OUTSIDE = "#efe6d2"
 ACCENT = "#b3261e"
-LAWS = ("#c4511c", "#b8860b", "#1b6ca8", "#12806a", "#9a4f96", "#3d8fb5", "#7d5a3c", "#64748b")
+LAWS = ("#c4511c", "#b8860b", "#7a4fa3", "#12806a", "#c2417c", "#3d8fb5", "#7d5a3c", "#64748b")
 GROUPS = ("#1b6ca8", "#c4511c", "#12806a", "#9a4f96", "#b8860b", "#64748b")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 

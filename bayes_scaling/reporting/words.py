@@ -12,10 +12,10 @@ DASH = "–"
 
 
 def decimals(lower: float | None, upper: float | None) -> int:
-    """Decimals that give an interval's width two significant digits, between 2 and 4."""
+    """Decimals that give an interval's width two significant digits, 3 or 4."""
     if lower is None or upper is None or not math.isfinite(upper - lower) or upper <= lower:
         return 3
-    return min(4, max(2, 1 - math.floor(math.log10(upper - lower))))
+    return min(4, max(3, 1 - math.floor(math.log10(upper - lower))))
 
 
 def loss(value: Mapping[str, Any]) -> str:
@@ -60,15 +60,15 @@ def percent(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     if 0 < value < 0.005:
-        return "<1 %"
+        return "<1\u00a0%"
     if 0.995 < value < 1:
-        return ">99 %"
-    return f"{value:.0%}".replace("%", " %")
+        return ">99\u00a0%"
+    return f"{value:.0%}".replace("%", "\u00a0%")
 
 
 def prob(value: float) -> str:
     """The probability of an interval: "90 %"."""
-    return f"{100 * value:.3g} %"
+    return f"{100 * value:.3g}\u00a0%"
 
 
 def listed(items: Sequence[str]) -> str:

@@ -1,0 +1,282 @@
+"""The report: what its folder holds, that it is safe to open, that it can be rebuilt and resumed."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bayes_scaling as bs
+from bayes_scaling.errors import DataError, UsageError
+from bayes_scaling.reporting import Report, rebuild, report
+from bayes_scaling.reporting.page import command, json_for_script, make, to_csv
+from bayes_scaling.reporting.study import default_budgets, grid_of
+
+HOSTILE = "<script>alert(1)</script>"
+LAWS = ["kaplan", "chinchilla"]
+FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
+FIGURES |= {"exponents", "evidence"}
+SMALL = {"draws": 200, "chains": 2}
+
+
+@pytest.fixture(scope="module")
+def hostile() -> bs.Runs:
+    """The pile with names, groups and a column that try to be more than text."""
+    frame = bs.load_runs("pile").to_frame()
+    frame.loc[0, "run"] = HOSTILE
+    frame.loc[1, "run"] = "</script><img src=x onerror=alert(2)>\u2028 & 'quoted\""
+    frame["group"] = np.where(np.arange(len(frame)) % 2 == 0, HOSTILE, "plain & simple")
+    frame[HOSTILE] = HOSTILE
+    return bs.load_runs(frame, name=f"pile {HOSTILE}")
+
+
+@pytest.fixture(scope="module")
+def made(hostile: bs.Runs, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    out = tmp_path_factory.mktemp("report") / "out"
+    return report(hostile, laws=LAWS, out=out, budgets=["1e24", 1e25], target_loss=1.5, **SMALL)
+
+
+@pytest.fixture
+def unpainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without their still pictures, which take seconds and are tested elsewhere."""
+    monkeypatch.setattr("bayes_scaling.reporting.page.still", lambda figure: "<svg/>")
+
+
+@pytest.fixture(scope="module")
+def page(made: Report) -> str:
+    return made.page.read_text(encoding="utf-8")
+
+
+def test_the_folder_holds_page_numbers_tables_figures_and_fits(made: Report) -> None:
+    assert {p.name for p in made.path.iterdir()} == {"index.html", "report.json", "tables", "figures", "fits"}
+    assert {p.name for p in (made.path / "fits").iterdir()} == {"kaplan.nc", "chinchilla.nc"}
+    assert {p.stem for p in (made.path / "figures").iterdir()} == FIGURES
+    tables = {p.stem for p in (made.path / "tables").iterdir()}
+    assert tables >= {
+        "runs",
+        "parameters",
+        "forecast",
+        "frontier",
+        "evidence",
+        "bayes_factors",
+        "diagnostics",
+    }
+    for path in (made.path / "figures").iterdir():
+        assert path.read_text(encoding="utf-8").startswith("<svg")
+    for path in (made.path / "tables").iterdir():
+        rows = list(csv.reader(path.open(encoding="utf-8")))
+        assert len(rows) > 1
+        assert len({len(row) for row in rows}) == 1, path
+
+
+def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
+    data = json.loads((made.path / "report.json").read_text(encoding="utf-8"))
+    envelope = {
+        "schema_version",
+        "command",
+        "ci_prob",
+        "ci_kind",
+        "seconds",
+        "provenance",
+        "warnings",
+        "path",
+    }
+    assert envelope <= set(data)
+    assert (data["schema_version"], data["command"]) == (1, "report")
+    assert data["failures"] == {}
+    assert set(data["fit"]) == set(LAWS)
+    assert {"mean", "sd", "median", "lower", "upper", "ess_bulk", "ess_tail", "rhat"} <= set(
+        data["fit"]["chinchilla"]["parameters"]["E"]
+    )
+    assert [f["budget"] for f in data["forecast"]["forecasts"]] == [1e24, 1e25]
+    for row in data["forecast"]["forecasts"]:
+        assert row["lower"] < row["inner"]["lower"] < row["median"] < row["inner"]["upper"] < row["upper"]
+        assert 0 <= row["p_target"] <= 1
+    assert data["forecast"]["forecasts"][0]["p_target"] < data["forecast"]["forecasts"][1]["p_target"]
+    assert [f["flops"] for f in data["frontier"]["frontier"]] == [1e24, 1e25]
+    assert {"laws", "bayes_factors"} <= set(data["compare"])
+    assert data["backtest"] is None
+    assert data["decide"] is None
+    assert made.to_dict()["forecast"] == data["forecast"]
+
+
+def test_every_section_was_made(page: str) -> None:
+    assert "could not be made" not in page
+    assert "could not be drawn" not in page
+    for anchor in (
+        "answer",
+        "runs",
+        "fit",
+        "forecast",
+        "frontier",
+        "compare",
+        "diagnostics",
+        "reproduce",
+        "glossary",
+    ):
+        assert f'id="{anchor}"' in page
+
+
+def test_every_number_of_a_sentence_has_its_table(page: str) -> None:
+    linked = set(re.findall(r'class="source" href="#table-([a-z_]+)"', page))
+    assert linked
+    for name in linked:
+        assert f'id="table-{name}"' in page
+
+
+def test_nothing_is_loaded_from_anywhere(page: str) -> None:
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert not re.findall(r"""(?:src|href|action|srcset)\s*=\s*["']?\s*(?:https?:)?//""", markup)
+    assert "@import" not in markup
+    assert "url(" not in markup
+    assert "default-src 'none'" in page
+    assert "<link" not in markup
+    for source in re.findall(r'src="([^"]*)"', markup):
+        assert source.startswith("data:image/svg+xml;base64,")
+        svg = base64.b64decode(source.split(",", 1)[1]).decode()
+        assert not re.findall(r"""(?:href|src)\s*=\s*["'](?!#)""", svg)
+
+
+def test_strangers_text_is_only_text(made: Report, page: str) -> None:
+    assert HOSTILE not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    for spec in re.findall(r'<script type="application/json">(.*?)</script>', page, flags=re.DOTALL):
+        assert not set("<>&\u2028\u2029") & set(spec)
+        json.loads(spec)
+    for path in (made.path / "figures").iterdir():
+        assert "<script" not in path.read_text(encoding="utf-8")
+    assert HOSTILE in (made.path / "tables" / "runs.csv").read_text(encoding="utf-8")
+
+
+def test_json_for_a_script_round_trips() -> None:
+    value = {"a": "</script><!-- & \u2028", "b": [1.5, float("nan")]}
+    text = json_for_script(value)
+    assert not set("<>&\u2028\u2029") & set(text)
+    assert json.loads(text) == {"a": value["a"], "b": [1.5, None]}
+
+
+def test_rebuilding_gives_the_same_page_from_the_numbers_alone(
+    made: Report, page: str, tmp_path: Path
+) -> None:
+    (tmp_path / "report.json").write_bytes((made.path / "report.json").read_bytes())
+    again = rebuild(tmp_path)
+    assert again.page.read_text(encoding="utf-8") == page
+    for name in made.data["files"]:
+        assert (tmp_path / name).read_bytes() == (made.path / name).read_bytes()
+
+
+def test_a_report_goes_on_where_it_stopped(made: Report, hostile: bs.Runs) -> None:
+    fits = {p: p.stat().st_mtime_ns for p in (made.path / "fits").iterdir()}
+    (made.path / "fits" / "kaplan.nc").touch()  # a time stamp decides nothing
+    fits[made.path / "fits" / "kaplan.nc"] = (made.path / "fits" / "kaplan.nc").stat().st_mtime_ns
+    again = report(hostile, laws=LAWS, out=made.path, budgets=["1e24", 1e25], target_loss=1.5, **SMALL)
+    assert again.data["resumed"] == LAWS
+    assert {p: p.stat().st_mtime_ns for p in (made.path / "fits").iterdir()} == fits
+    for key in ("forecast", "frontier"):
+        mine, theirs = (
+            json.dumps(r.data[key]["exponents" if key == "frontier" else "band"]) for r in (made, again)
+        )
+        assert mine == theirs
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_tables_left_by_another_report_are_taken_away(made: Report, tmp_path: Path) -> None:
+    data = dict(made.data) | {"files": [*made.data["files"], "tables/old.csv", "../kept.csv"]}
+    out = tmp_path / "out"
+    (out / "tables").mkdir(parents=True)
+    for path in (out / "tables" / "old.csv", out / "tables" / "users.csv", tmp_path / "kept.csv"):
+        path.write_text("a\n1\n")
+    (out / "report.json").write_text(json.dumps(data))
+    rebuild(out)
+    assert not (out / "tables" / "old.csv").exists()
+    assert (out / "tables" / "users.csv").exists()
+    assert (tmp_path / "kept.csv").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_any_fit(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr("bayes_scaling.reporting.study.fit", lambda *a, **k: pytest.fail("fitted"))
+    with pytest.raises(DataError, match="Cannot write"):
+        report("pile", laws=LAWS, out=tmp_path / "file" / "report")
+
+
+@pytest.mark.parametrize("wrong", [{"laws": ["chinchila"]}, {"target_loss": -1.0}, {"budgets": ["much"]}])
+def test_a_wrong_request_is_refused(
+    wrong: dict[str, object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("bayes_scaling.reporting.study.fit", lambda *a, **k: pytest.fail("fitted"))
+    with pytest.raises(UsageError):
+        report("pile", out=tmp_path / "r", **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"command": "fit", "schema_version": 1}'])
+def test_rebuilding_what_is_no_report_is_refused(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "report.json").write_text(text)
+    with pytest.raises(DataError, match=r"report\.json"):
+        rebuild(tmp_path)
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_section_that_fails_says_so_in_its_place(made: Report) -> None:
+    data = dict(made.data) | {
+        "frontier": None,
+        "failures": {"frontier": f"RuntimeError: {HOSTILE}"},
+        "ok": False,
+    }
+    text = make(data).page
+    assert "This section could not be made: RuntimeError: &lt;script&gt;" in text
+    assert 'class="banner failed"' in text
+    assert 'id="figure-loss_compute"' in text
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_failed_fit_stands_at_the_top(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    data["diagnostics"]["fits"][0]["verdict"] = "failed"
+    data["ok"] = False
+    top = make(data).page.split("<h2", 1)[0]
+    assert "Not to be relied on: the fit of Kaplan failed its checks" in top
+
+
+def test_the_result_prints_and_tabulates(made: Report) -> None:
+    text = repr(made)
+    assert "nats per token" in text
+    assert "<b>" not in text
+    assert HOSTILE not in made._repr_html_()
+    frame = made.to_frame()
+    assert frame["budget"].tolist() == [1e24, 1e25]
+    assert {"median", "lower", "upper", "params", "tokens"} <= set(frame.columns)
+
+
+def test_the_command_names_no_path_of_this_machine(made: Report) -> None:
+    text = command(made.data)
+    assert text.startswith("bayes-scaling report tables/runs.csv --laws kaplan,chinchilla --seed 0")
+    assert "--budget 1e24 --budget 1e25 --target-loss 1.5" in text
+    again = bs.load_runs(made.path / "tables" / "runs.csv")
+    assert again.sha256 == made.data["provenance"]["runs_sha256"]
+
+
+def test_budgets_and_grid_by_default() -> None:
+    runs = bs.load_runs("pile")
+    low, high = default_budgets(runs)
+    largest = runs.flops.max()
+    assert 5 * largest < low < 20 * largest
+    assert 50 * largest < high < 200 * largest
+    grid = grid_of(runs, (low, 1e30))
+    assert grid[0] <= runs.flops.min()
+    assert grid[-1] >= 1e30
+    assert np.all(np.diff(np.log(grid)) > 0)
+
+
+def test_csv_keeps_numbers_whole() -> None:
+    text = to_csv([{"a": 0.1 + 0.2, "b": {"c": None}}, {"a": 1e26, "b": {"c": "x,y"}}])
+    assert text == 'a,b_c\n0.30000000000000004,\n1e+26,"x,y"\n'
