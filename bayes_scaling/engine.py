@@ -138,12 +138,13 @@ class Program:
                     warmup=settings.warmup,
                     draws=settings.draws,
                     thin=settings.thin,
+                    max_tree_depth=settings.max_tree_depth,
                     target_accept=target,
                 )
 
             return program
 
-        program = self._once(("chain", settings.warmup, settings.draws, settings.thin), make)
+        program = self._once(("chain", settings.warmup, settings.draws, settings.thin, settings.max_tree_depth), make)
         target = settings.target_accept
         x, stats = program(key, where.to_z(start), where.arrays, target, dict(table.data), table.mask)
         return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
@@ -185,6 +186,20 @@ class Program:
 
         prior, likelihood = self._once("log_densities", make)(x, dict(table.data), table.mask)
         return np.asarray(prior), np.asarray(likelihood)
+
+    def nested(self, key: Any, state: Any, table: Table) -> tuple[Any, Any]:
+        """A block of deaths of nested sampling; see `nested.steps`."""
+
+        def make() -> Callable[..., Any]:
+            from bayes_scaling.nested import steps
+
+            def program(key: Any, state: Any, data: Any, mask: Any) -> Any:
+                likelihood = lambda x: self.density.log_likelihood(x, data, mask)  # noqa: E731
+                return steps(self.density.log_prior, likelihood, self.density.size)(key, state)
+
+            return program
+
+        return self._once("nested", make)(key, state, dict(table.data), table.mask)  # type: ignore[return-value]
 
 
 _PROGRAMS: dict[str, Program] = {}

@@ -62,38 +62,38 @@ def sample_tables(
 ) -> list[Draws]:
     """Posteriors of many tables under one model.
 
-    A member whose verdict is not clean is sampled again in coordinates learned from its first draws (the same
-    compiled program), and if it is still not clean, once more with smaller steps and more of them; `patient=False` leaves
-    that last attempt out. Draws depend on each member's seed and table only, never on how many members or
+    Each member is scouted briefly in coordinates whitened at its mode, and sampled in coordinates learned from the
+    scouts. A member whose verdict is not clean is sampled again in coordinates learned from those draws (the same
+    compiled program), and if it is still not clean, once more with smaller steps and more of them; `patient=False`
+    leaves that last attempt out. Draws depend on each member's seed and table only, never on how many members or
     processors there are.
     """
     located: list[Modes | None] = [None] * len(tables)
     for i, found in parallel([partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]):
         located[i] = found
         reporter().tick()
-    first = []
-    for found, seed in zip(located, seeds, strict=True):
+    scouts = {}
+    for i, (found, seed) in enumerate(zip(located, seeds, strict=True)):
         where = found if found is not None else _no_mode(program)
-        first.append(_Attempt(starts(where, settings.chains, seed), whitened(where), settings, seed))
-    drawn: dict[int, Draws] = {}
-    latest = _attempt(program, tables, located, dict(enumerate(first)))
-    drawn.update(latest)
+        scouts[i] = _Attempt(starts(where, settings.chains, seed), whitened(where), settings.scout(), seed)
+    ends = _attempt(program, tables, scouts)
     surer = replace(settings, target_accept=max(0.95, settings.target_accept))
-    for stage in (surer, surer.careful())[: 2 if patient else 1]:
-        bad = [i for i, d in drawn.items() if _unclean(d)]
-        if not bad:
-            break
-        again = {i: _again(latest[i] if i in latest else drawn[i], stage, seeds[i]) for i in bad}
-        latest = _attempt(program, tables, located, again)
-        for i, candidate in latest.items():
-            drawn[i] = min(drawn[i], candidate, key=_badness)
+    stages = (settings, surer, surer.careful())
+    drawn: dict[int, Draws] = {}
+    for stage in stages if patient else stages[:2]:
+        members = [i for i in range(len(tables)) if i not in drawn or _unclean(drawn[i])]
+        attempts = {i: _next(ends[i], stage, seeds[i]) for i in members}
+        ends |= _attempt(program, tables, attempts)
+        found_draws = _described(program, tables, located, stage, {i: ends[i] for i in members})
+        for i, candidate in found_draws.items():
+            drawn[i] = min(drawn[i], candidate, key=_badness) if i in drawn else candidate
     return [drawn[i] for i in range(len(tables))]
 
 
-def _again(draws: Draws, settings: Settings, seed: int) -> _Attempt:
-    x = draws.x.reshape(-1, draws.x.shape[-1])
-    shift = 1_000_003 * settings.thin + round(100 * settings.target_accept)
-    return _Attempt(draws.x[:, -1], learned(x), settings, seed + shift)
+def _next(chains: list[Any], settings: Settings, seed: int) -> _Attempt:
+    x = np.stack([c[0] for c in chains])
+    moved = seed + 1_000_003 * settings.thin + round(100 * settings.target_accept)
+    return _Attempt(x[:, -1], learned(x.reshape(-1, x.shape[-1])), settings, moved)
 
 
 def _unclean(draws: Draws) -> bool:
@@ -107,25 +107,34 @@ def _badness(draws: Draws) -> tuple[int, int, float]:
     return ["ok", "warning", "failed"].index(d.verdict), d.divergences, d.rhat_max
 
 
-def _attempt(
-    program: Program, tables: Sequence[Table], located: Sequence[Modes | None], attempts: dict[int, _Attempt]
-) -> dict[int, Draws]:
+def _attempt(program: Program, tables: Sequence[Table], attempts: dict[int, _Attempt]) -> dict[int, list[Any]]:
+    """Run every chain of every attempt; draws and statistics of each chain, by member."""
     jax = jax_ready()
     tasks: list[Any] = []
-    owners: list[int] = []
+    owners: list[tuple[int, int]] = []
     for i, attempt in attempts.items():
         keys = jax.random.split(jax.random.key(attempt.seed), attempt.settings.chains)
-        for key, start in zip(keys, attempt.starts, strict=True):
+        for chain, (key, start) in enumerate(zip(keys, attempt.starts, strict=True)):
             tasks.append(partial(program.chain, key, start, attempt.coordinates, tables[i], attempt.settings))
-            owners.append(i)
-    results: dict[int, list[Any]] = {i: [None] * attempts[i].settings.chains for i in attempts}
+            owners.append((i, chain))
+    results: dict[int, list[Any]] = {i: [None] * a.settings.chains for i, a in attempts.items()}
     for k, result in parallel(tasks):
-        i = owners[k]
-        results[i][k - owners.index(i)] = result
+        i, chain = owners[k]
+        results[i][chain] = result
         reporter().tick()
-    describe = [partial(_describe, program, tables[i], results[i], located[i], attempts[i].settings) for i in attempts]
-    members = list(attempts)
-    return {members[k]: draws for k, draws in parallel(describe)}
+    return results
+
+
+def _described(
+    program: Program,
+    tables: Sequence[Table],
+    located: Sequence[Modes | None],
+    settings: Settings,
+    chains: dict[int, list[Any]],
+) -> dict[int, Draws]:
+    members = list(chains)
+    tasks = [partial(_describe, program, tables[i], chains[i], located[i], settings) for i in members]
+    return {members[k]: draws for k, draws in parallel(tasks)}
 
 
 def _no_mode(program: Program) -> Modes:

@@ -18,6 +18,7 @@ class Settings:
     target_accept: float = 0.9
     random_seed: int = 0
     thin: int = 1
+    max_tree_depth: int = 10
 
     def __post_init__(self) -> None:
         if self.draws < 50 or self.chains < 2 or self.warmup < 50:
@@ -27,6 +28,10 @@ class Settings:
             )
         if not 0.5 <= self.target_accept < 1:
             raise UsageError(f"target_accept={self.target_accept} must lie in [0.5, 1).")
+
+    def scout(self) -> Settings:
+        """For the first look, from which the coordinates are learned: short, and never walking far."""
+        return replace(self, warmup=150, draws=250, target_accept=0.8, thin=1, max_tree_depth=6)
 
     def careful(self) -> Settings:
         """For the retry of a fit that failed: smaller steps, a longer warm-up, and four transitions a draw."""

@@ -4,7 +4,7 @@ L(N, D) = E + A / N^alpha + B / D^beta                      eq. 2 of Hoffmann et
 """
 
 from bayes_scaling.law import CheckPoint, Direct, Parameter, Published, ScalingLaw
-from bayes_scaling.ops import power
+from bayes_scaling.ops import balance, exp, log, power
 from bayes_scaling.prior import lognormal
 
 
@@ -26,6 +26,12 @@ def gap_params(p, scale):
 
 def gap_tokens(p, scale):
     return p.B * scale.tokens**-p.beta
+
+
+def optimum(p, scale, flops):
+    # eq. 4 of Hoffmann et al. (2022), with amplitudes at the reference scale instead of A and B.
+    log_c = log(flops / (6 * scale.params * scale.tokens))
+    return scale.params * exp(balance(log(p.gap_params), p.alpha, log(p.gap_tokens), p.beta, log_c))
 
 
 def optimum_exponent(p):
@@ -62,6 +68,7 @@ LAW = ScalingLaw(
     },
     derived={"A": A, "B": B},
     direct={"A": Direct("gap_params", gap_params), "B": Direct("gap_tokens", gap_tokens)},
+    optimum=optimum,
     optimum_exponent=optimum_exponent,
     citation="Hoffmann et al. (2022), arXiv:2203.15556, eq. 2 and approach 3",
     published=(

@@ -9,7 +9,7 @@ and A, R of the paper are derived.
 """
 
 from bayes_scaling.law import CheckPoint, Direct, Parameter, ScalingLaw
-from bayes_scaling.ops import exp, log, logaddexp
+from bayes_scaling.ops import balance, exp, log, logaddexp
 from bayes_scaling.prior import lognormal
 
 
@@ -42,6 +42,13 @@ def gap_params(p, scale):
 
 def gap_tokens(p, scale):
     return p.gap_params * exp(p.k * log(p.R) + p.alpha * log(scale.params) - p.beta * log(scale.tokens))
+
+
+def optimum(p, scale, flops):
+    # The outer power does not move the minimum of the bracket.
+    log_c = log(flops / (6 * scale.params * scale.tokens))
+    inner = balance(log(p.gap_params) / p.k, p.alpha / p.k, log(p.gap_tokens) / p.k, p.beta / p.k, log_c)
+    return scale.params * exp(inner)
 
 
 def optimum_exponent(p):
@@ -78,6 +85,7 @@ LAW = ScalingLaw(
     },
     derived={"A": A, "R": R, "alpha_inner": alpha_inner, "beta_inner": beta_inner},
     direct={"A": Direct("gap_params", gap_params), "R": Direct("gap_tokens", gap_tokens)},
+    optimum=optimum,
     optimum_exponent=optimum_exponent,
     citation="Videau et al. (2026), arXiv:2608.07222",
     check=CheckPoint(

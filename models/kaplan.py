@@ -7,7 +7,7 @@ unlimited model, as in every other law here. `gap_params` is the loss of the ref
 """
 
 from bayes_scaling.law import CheckPoint, Direct, Parameter, Published, ScalingLaw
-from bayes_scaling.ops import exp, log, logaddexp
+from bayes_scaling.ops import balance, exp, log, logaddexp
 from bayes_scaling.prior import lognormal
 
 
@@ -31,6 +31,13 @@ def gap_params(p, scale):
 
 def gap_tokens(p, scale):
     return (p.D_c / scale.tokens) ** p.beta
+
+
+def optimum(p, scale, flops):
+    # The outer power does not move the minimum of the bracket.
+    log_c = log(flops / (6 * scale.params * scale.tokens))
+    inner = balance(log(p.gap_params) / p.beta, p.alpha / p.beta, log(p.gap_tokens) / p.beta, 1.0, log_c)
+    return scale.params * exp(inner)
 
 
 def optimum_exponent(p):
@@ -61,6 +68,7 @@ LAW = ScalingLaw(
     },
     derived={"N_c": N_c, "D_c": D_c},
     direct={"N_c": Direct("gap_params", gap_params), "D_c": Direct("gap_tokens", gap_tokens)},
+    optimum=optimum,
     optimum_exponent=optimum_exponent,
     citation="Kaplan et al. (2020), arXiv:2001.08361, eq. 1.5",
     published=(
