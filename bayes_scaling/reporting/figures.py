@@ -82,11 +82,9 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
 
     rows = [{**r, "low50": r["inner"]["lower"], "high50": r["inner"]["upper"]} for r in band]
     base = alt.Chart(t.data(rows)).encode(x=x)
-    marked = alt.Chart(
-        t.data([{**r, "name": f"{w.flop(r['budget'])} FLOP", "flops": r["budget"]} for r in asked])
-    )
+    marked = alt.Chart(t.data([{**r, "name": w.flop(r["budget"]), "flops": r["budget"]} for r in asked]))
     tips = [
-        alt.Tooltip("name:N", title="budget"),
+        alt.Tooltip("name:N", title="budget, FLOP"),
         alt.Tooltip("median:Q", title="loss, median", format=".4f"),
         alt.Tooltip("lower:Q", title=f"{w.prob(ci_prob)} from", format=".4f"),
         alt.Tooltip("upper:Q", title="to", format=".4f"),
@@ -142,7 +140,7 @@ def allocation_figure(
     ]
     base = alt.Chart(t.data(rows)).encode(x=x)
     counts = [alt.Tooltip("size:N", title="parameters"), alt.Tooltip("read:N", title="tokens")]
-    labelled = _labels(seen, best, name, domain, y_domain)
+    labelled = _labels(seen, (*best, *runs), name, domain, y_domain)
     layers = [
         *_outside(edge, domain, low=True),
         base.mark_area(color=t.BAND, opacity=0.16).encode(y=y("lower"), y2="upper:Q"),
@@ -167,7 +165,7 @@ def allocation_figure(
 
 
 def _labels(
-    models: Rows, optima: Rows, name: str, x: Sequence[float], y: Sequence[float]
+    models: Rows, others: Rows, name: str, x: Sequence[float], y: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Where the names of well-known models have room beside their marks; the others keep their tooltip.
 
@@ -178,7 +176,7 @@ def _labels(
         u, v = (math.log(row[k] / d[0]) / math.log(d[1] / d[0]) for k, d in (("flops", x), (name, y)))
         return u, v
 
-    marks = [place(r) for r in (*models, *optima)]
+    marks = [place(r) for r in (*models, *others)]
     boxes: list[tuple[float, float, float, float]] = [
         (u - 0.013, u + 0.013, v - 0.013, v + 0.013) for u, v in marks
     ]

@@ -24,12 +24,14 @@ from bayes_scaling.datasets import is_dataset
 from bayes_scaling.files import finite
 from bayes_scaling.reporting import prose, theme
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat
+from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat, say
 from bayes_scaling.reporting.glossary import TERMS
 from bayes_scaling.reporting.references import SOURCES
 from bayes_scaling.reporting.sections import SECTIONS, Section
 
-STILL_WIDTH = 760
+STILL_WIDTH = 960
+STILL_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
+"""Widths of text are worked out where the figure is made and not where it is read: fonts of equal widths."""
 _IDENTIFIERS = re.compile(r"\b(clip|gradient_|pattern_)([0-9]+)\b")
 _TAGS = re.compile(r"<[^>]*>")
 
@@ -122,14 +124,16 @@ def still(figure: Figure) -> str:
     """The whole figure as SVG, at a fixed width and with its legend."""
     n, across = len(figure.panels), figure.across
     if n == 1:
-        chart = figure.panels[0].chart.properties(width=STILL_WIDTH - 110, height=figure.panels[0].height)
+        chart = figure.panels[0].chart.properties(width=STILL_WIDTH - 160, height=figure.panels[0].height)
     else:
-        width = (STILL_WIDTH - 30) // across - 110
+        width = STILL_WIDTH // across - {1: 160, 2: 110}.get(across, 50)
         sized = [p.chart.properties(width=width, height=p.height) for p in figure.panels]
         chart = alt.concat(*sized, columns=across, spacing=24)
     spec = chart.to_dict()
-    spec["config"] = {**theme.CONFIG, "concat": {"spacing": 24}, "padding": 8}
-    return _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=_vega_lite())))
+    spec["config"] = {**theme.CONFIG, "font": STILL_FONT, "concat": {"spacing": 24}, "padding": 14}
+    svg = _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=_vega_lite())))
+    told = say("<title>{title}</title><desc>{text}</desc>", title=figure.title, text=figure.caption)
+    return re.sub(r"(<svg[^>]*>)", lambda m: m[1] + str(told), svg, count=1)
 
 
 def _renumbered(svg: str) -> str:

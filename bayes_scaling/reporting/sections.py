@@ -100,7 +100,7 @@ def posterior_view(data: Data) -> list[Block]:
         "The main constants, law by law",
         "Each row is a law. A prior wider than the panel runs off its edge. alpha and beta mean the same "
         "within a law, "
-        "not always between laws; a law without a row has no such constant.",
+        "not always between laws.",
         "Intervals of the main parameters of each law, with priors and published values.",
         panels,
         keys,
