@@ -227,7 +227,9 @@ def status(data: Mapping[str, Any]) -> dict[str, Any]:
     failed = [names[r["law"]] for r in rows if r["verdict"] == "failed"]
     notices = [n["message"] for n in data["warnings"]]
     if data["ok"]:
-        line = "All fits and evidence estimates passed their checks."
+        warned = [names[r["law"]] for r in rows if r["verdict"] == "warning"]
+        but = f", the fit of {w.listed(warned)} with a warning" if warned else ""
+        line = f"All fits and evidence estimates passed their checks{but}."
         return {"level": "warning" if notices else "ok", "line": line, "notices": notices}
     parts = []
     if failed:

@@ -110,8 +110,8 @@ def _leader(data: Data) -> Any:
         law=names[rows[0]["law"]],
         share=w.percent(rows[0]["probability"]),
         second=names[first["denominator"]],
-        bf=w.fixed(first["log_bf"], 1),
-        sd=w.fixed(first["log_bf_sd"], 1),
+        bf=w.fixed(first["log_bf"], 2),
+        sd=w.fixed(first["log_bf_sd"], 2),
         verdict=verdict_words(first["verdict"]),
         tail=tail,
     )
