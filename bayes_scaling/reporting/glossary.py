@@ -1,4 +1,4 @@
-"""Every word a report prints, in words of ours; the page lists them and the first use of each links here."""
+"""Every word a report prints, in words of ours."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ def cautions(data: Data) -> list[Prose]:
         text = say(
             "The optimum is flat: at {c} FLOP any model between {low} and {high} parameters is within "
             "{within} of the "
-            "best loss, so the exact size matters less than its interval suggests.",
+            "best loss, so the exact size matters little inside that range.",
             c=w.flop(row["flops"]),
             low=w.count(flat["lower"]),
             high=w.count(flat["upper"]),
@@ -177,12 +177,14 @@ def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
         return []
     digits = w.decimals(average["lower"], average["upper"])
     text = say(
-        "The laws disagree here: {low} expects {a}, {high} expects {b} nats per token. More of the width "
-        "of the "
-        "average is doubt about the law than about its constants.",
+        "The laws disagree here: {low} (weight {u}) expects {a}, {high} (weight {v}) expects {b} nats per "
+        "token. "
+        "The average is only as good as these weights.",
         low=names[low["law"]],
+        u=w.percent(low["weight"]),
         a=w.fixed(low["median"], digits),
         high=names[high["law"]],
+        v=w.percent(high["weight"]),
         b=w.fixed(high["median"], digits),
     )
     return [Prose(text, "forecast_by_law", "caution")]

@@ -181,9 +181,8 @@ def _residual_figure(data: Data) -> Figure:
     return Figure(
         "residuals",
         "How each law misses the runs",
-        "Points scattered evenly about zero are noise; a bend, or a slope at the right end, is a law that "
-        "goes wrong "
-        "and will go further wrong beyond the runs.",
+        "Points scattered evenly about zero are noise; a bend, or a slope at the right end, suggests "
+        "a law that goes wrong, and tends to go further wrong beyond the runs.",
         "Observed over fitted loss of every run against compute, one panel a law.",
         panels,
         (
@@ -204,9 +203,9 @@ def forecast_view(data: Data) -> list[Block]:
     main = Figure(
         "loss_compute",
         "One new run at the best allocation of each budget",
-        f"Compute is counted as {data['runs']['counted']}. Runs above the band spent their compute on "
-        f"another than the "
-        "best allocation. Beyond the runs nothing but the laws carries the forecast.",
+        f"Compute is counted as {data['runs']['counted']}. A run above the band spent its "
+        "compute on another allocation, or was trained less well. Beyond the runs nothing but the laws "
+        "carries the forecast.",
         "Training runs and the forecast loss of a new run at the best allocation against training compute, "
         "with bands.",
         (figures.loss_figure(runs, body["band"], body["forecasts"], _edge(data), data["ci_prob"]),),
@@ -228,8 +227,7 @@ def _by_law_figure(data: Data) -> Figure:
     return Figure(
         "forecast_by_law",
         f"The same run at {w.flop(first['budget'])} FLOP, law by law",
-        "Where the laws lie apart, the choice of law is the larger doubt, and the average is the honest "
-        "answer.",
+        "The further the laws lie apart, the more the forecast depends on which of them holds.",
         "Forecast of one new run by each law and by their average.",
         (law_figures.intervals(rows, "loss", "loss, nats per token", data["ci_prob"]),),
         (
