@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,42 +18,18 @@ from bayes_scaling.fitting import Fit, as_runs, fit
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import Loo, loo, stacking_weights
+from bayes_scaling.nested import nested_log_evidence
 from bayes_scaling.noise import Noise
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporter, reporting
 from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.runs import Runs
+from bayes_scaling.sensitivity import Sensitivity
+from bayes_scaling.sensitivity import sensitivity as sensitivity_of
+from bayes_scaling.verdicts import BayesFactor, agreeing, bayes_factors, withheld
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Kass and Raftery (1995), table of section 3.2, in nats: 1, 3 and 5 are odds of 2.7, 20 and 150 to one.
-WORDS = ((5.0, "very strong"), (3.0, "strong"), (1.0, "positive"))
-
-
-@dataclass(frozen=True)
-class BayesFactor:
-    """Log Bayes factor of one law over another, nats, and what it says in a word.
-
-    `range` spans what it would be under other priors and noise models, where that was computed.
-    """
-
-    numerator: str
-    denominator: str
-    log_bf: float
-    log_bf_sd: float
-    range: tuple[float, float] | None
-    verdict: str
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "numerator": self.numerator,
-            "denominator": self.denominator,
-            "log_bf": self.log_bf,
-            "log_bf_sd": self.log_bf_sd,
-            "range": list(self.range) if self.range else None,
-            "verdict": self.verdict,
-        }
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,7 +41,11 @@ class Evidence:
     fits
         The posteriors.
     bridge
-        Log evidence of each law, by name.
+        Log evidence of each law, by name, by bridge sampling: the value that is used.
+    nested
+        The same by nested sampling, the cross-check; empty where it was not asked for.
+    sensitivity
+        Evidence under other priors and noise models; None where it was not asked for.
     loo, stacking
         Leave-one-out score and stacking weight of each law, by name.
     probability
@@ -84,6 +63,8 @@ class Evidence:
     bayes_factors: tuple[BayesFactor, ...]
     ci_prob: float = 0.9
     seconds: Mapping[str, float] = field(default_factory=dict)
+    nested: Mapping[str, LogEvidence] = field(default_factory=dict)
+    sensitivity: Sensitivity | None = None
 
     @property
     def best(self) -> str:
@@ -91,7 +72,13 @@ class Evidence:
 
     @property
     def ok(self) -> bool:
-        return all(f.ok for f in self.fits) and all(z.ok for z in self.bridge.values())
+        """Whether every fit and estimate holds, and no verdict is withheld."""
+        sound = all(f.ok for f in self.fits) and all(z.ok for z in self.bridge.values())
+        return sound and not any(withheld(b) for b in self.bayes_factors)
+
+    def agree(self, law: str) -> bool | None:
+        """Whether the two estimates of a law's evidence agree within their errors; None where there is one."""
+        return agreeing(self.bridge[law], self.nested[law]) if law in self.nested else None
 
     def ensemble(self) -> Ensemble:
         """The laws weighted by their posterior probability."""
@@ -100,26 +87,44 @@ class Evidence:
     @property
     def notices(self) -> tuple[Notice, ...]:
         own = []
+        title = {f.law.name: f.law.title for f in self.fits}
         for name, z in self.bridge.items():
             if not z.ok:
-                own.append(Notice("evidence_failed", f"{get_title(self.fits, name)}: {z.message}"))
+                own.append(Notice("evidence_failed", f"{title[name]}: {z.message}"))
+        for name in self.nested:
+            if not self.agree(name):
+                hurts = any(withheld(b) and name in (b.numerator, b.denominator) for b in self.bayes_factors)
+                code = "evidence_failed" if hurts else "estimators_disagree"
+                own.append(Notice(code, f"{title[name]}: {self._disagreement(name)}"))
+        own += self.sensitivity.notices if self.sensitivity else ()
         for name, result in self.loo.items():
             if result.pareto_k_max > 0.7:
                 text = (
-                    f"{get_title(self.fits, name)}: leave-one-out is unreliable for at least one run (Pareto k "
+                    f"{title[name]}: leave-one-out is unreliable for at least one run (Pareto k "
                     f"{result.pareto_k_max:.2f}, should be below 0.7); evidence does not depend on it."
                 )
                 own.append(Notice("loo_pareto_k", text))
         return (*(n for f in self.fits for n in f.notices), *own)
 
+    def _disagreement(self, name: str) -> str:
+        a, b = self.bridge[name], self.nested[name]
+        if not b.ok:
+            return f"nested sampling gave no estimate to check the bridge by. {b.message}"
+        return (
+            f"bridge sampling gives a log evidence of {a.value:.2f} ± {a.sd:.2f} nats, nested sampling "
+            f"{b.value:.2f} ± {b.sd:.2f}: further apart than their errors allow. Verdicts whose word depends on "
+            "which is right are withheld; try more draws."
+        )
+
     def rows(self) -> list[dict[str, Any]]:
+        nested = {name: z.value if np.isfinite(z.value) else None for name, z in self.nested.items()}
         return [
             {
                 "law": f.law.name,
                 "log_evidence": self.bridge[f.law.name].value,
                 "log_evidence_sd": self.bridge[f.law.name].sd,
-                "estimators": {"bridge": self.bridge[f.law.name].value, "nested": None},
-                "agree": None,
+                "estimators": {"bridge": self.bridge[f.law.name].value, "nested": nested.get(f.law.name)},
+                "agree": self.agree(f.law.name),
                 "probability": self.probability[f.law.name],
                 "elpd_loo": self.loo[f.law.name].elpd,
                 "elpd_loo_se": self.loo[f.law.name].se,
@@ -153,7 +158,8 @@ class Evidence:
         table = self.to_frame().map(lambda v: f"{v:.4g}" if isinstance(v, float) else v)
         lines = [f"Evidence on {self.runs.n} runs of {self.runs.name}", table.to_string(index=False)]
         lines += [
-            f"  {b.numerator} over {b.denominator}: {b.log_bf:.2f} ± {b.log_bf_sd:.2f} nats, {b.verdict}"
+            f"  {b.numerator} over {b.denominator}: {b.log_bf:.2f} ± {b.log_bf_sd:.2f} nats{_span(b)}, "
+            f"{b.verdict}"
             for b in self.bayes_factors
         ]
         return "\n".join(lines)
@@ -162,16 +168,8 @@ class Evidence:
         return str(self.to_frame().to_html(index=False))
 
 
-def get_title(fits: Sequence[Fit], name: str) -> str:
-    return next(f.law.title for f in fits if f.law.name == name)
-
-
-def word(log_bf: float) -> str:
-    """How strong a log Bayes factor in favour of the numerator is, in a word."""
-    for limit, text in WORDS:
-        if log_bf >= limit:
-            return text
-    return "not worth more than a bare mention"
+def _span(factor: BayesFactor) -> str:
+    return f" ({factor.range[0]:.1f} to {factor.range[1]:.1f} under other priors)" if factor.range else ""
 
 
 def laws_or_standard(laws: Sequence[str | ScalingLaw] | None) -> list[ScalingLaw]:
@@ -198,7 +196,8 @@ def fit_laws(
     priors: Mapping[str, Prior] | None = None,
     **settings: Any,
 ) -> tuple[Fit, ...]:
-    """Fit several laws to one table; a prior goes to every law (or noise model) that has a parameter of its name.
+    """Fit several laws to one table; a prior goes to every law (or noise model) that has a parameter of its
+    name.
 
     Raises
     ------
@@ -234,6 +233,9 @@ def compare(
     *,
     noise: str | Noise = "student_t",
     priors: Mapping[str, Prior] | None = None,
+    nested: bool = True,
+    sensitivity: bool = True,
+    noise_models: bool = False,
     random_seed: int = 0,
     ci_prob: float = 0.9,
     progressbar: bool = False,
@@ -247,6 +249,8 @@ def compare(
         `Runs`, a path, the name of a known data set, or a DataFrame.
     laws
         Laws or their names; the standard set where None.
+    nested, sensitivity, noise_models
+        As in `weigh`.
     settings
         `draws`, `chains`, `warmup`, `target_accept`: as in `fit`.
 
@@ -261,42 +265,79 @@ def compare(
             fits = fit_laws(
                 runs, laws, noise=noise, priors=priors, random_seed=random_seed, ci_prob=ci_prob, **settings
             )
-        with watch("evidence"):
-            found = weigh(fits, random_seed=random_seed, ci_prob=ci_prob)
-    return Evidence(**{**vars(found), "seconds": watch.seconds})
+        found = weigh(
+            fits,
+            nested=nested,
+            sensitivity=sensitivity,
+            noise_models=noise_models,
+            random_seed=random_seed,
+            ci_prob=ci_prob,
+        )
+    return replace(found, seconds={**found.seconds, **watch.seconds})
 
 
-def weigh(fits: Sequence[Fit], *, random_seed: int = 0, ci_prob: float = 0.9) -> Evidence:
-    """The evidence between fits of one table."""
+def weigh(
+    fits: Sequence[Fit],
+    *,
+    nested: bool = True,
+    sensitivity: bool = True,
+    noise_models: bool = False,
+    random_seed: int = 0,
+    ci_prob: float = 0.9,
+) -> Evidence:
+    """The evidence between fits of one table.
+
+    Parameters
+    ----------
+    nested
+        Whether to check each law's bridge estimate by nested sampling (some 10 CPU seconds a law at 245
+        runs).
+    sensitivity
+        Whether to work out the range of each Bayes factor under priors half and twice as wide.
+    noise_models
+        Whether that range also takes in the other noise models, at the cost of fitting each law under each.
+    """
     fits = tuple(fits)
     names = [f.law.name for f in fits]
-    reporter().stage("Evidence: bridge sampling and leave-one-out", total=len(fits))
-    bridge: dict[str, LogEvidence] = {}
-    for i, z in parallel([partial(log_evidence, f, random_seed) for f in fits]):
-        bridge[names[i]] = z
-        reporter().tick()
-    scores = {f.law.name: loo(f) for f in fits}
+    watch = Stopwatch()
+    with watch("evidence"):
+        bridge, crosscheck = _estimates(fits, nested, random_seed)
+        scores = {f.law.name: loo(f) for f in fits}
+    moved = None
+    if sensitivity or noise_models:
+        with watch("sensitivity"):
+            moved = sensitivity_of(
+                fits, bridge, priors=sensitivity, noise_models=noise_models, random_seed=random_seed
+            )
     values = np.array([bridge[n].value for n in names])
-    probability = dict(zip(names, softmax(values).tolist(), strict=True))
     return Evidence(
         runs=fits[0].runs,
         fits=fits,
-        bridge={n: bridge[n] for n in names},
+        bridge=bridge,
         loo=scores,
         stacking=stacking_weights(names, [scores[n] for n in names]),
-        probability=probability,
-        bayes_factors=tuple(_factors(names, bridge)),
+        probability=dict(zip(names, softmax(values).tolist(), strict=True)),
+        bayes_factors=tuple(bayes_factors(names, bridge, crosscheck, moved)),
         ci_prob=ci_prob,
+        seconds=watch.seconds,
+        nested=crosscheck,
+        sensitivity=moved,
     )
 
 
-def _factors(names: Sequence[str], bridge: Mapping[str, LogEvidence]) -> list[BayesFactor]:
-    ordered = sorted(names, key=lambda n: -bridge[n].value)
-    out = []
-    for top, bottom in combinations(ordered, 2):
-        a, b = bridge[top], bridge[bottom]
-        sd = float(np.hypot(a.sd, b.sd))
-        value = a.value - b.value
-        verdict = word(value) if a.ok and b.ok else "withheld: an estimate failed its checks"
-        out.append(BayesFactor(top, bottom, value, sd, None, verdict))
-    return out
+def _estimates(
+    fits: Sequence[Fit], nested: bool, seed: int
+) -> tuple[dict[str, LogEvidence], dict[str, LogEvidence]]:
+    """Log evidence of each law by each estimator, by law."""
+    doing = "bridge and nested sampling" if nested else "bridge sampling"
+    # The long ones first, so that no core idles at the end.
+    tasks: list[Any] = [partial(nested_log_evidence, f, seed) for f in fits] if nested else []
+    tasks += [partial(log_evidence, f, seed) for f in fits]
+    reporter().stage(f"Evidence: {doing}", total=len(tasks))
+    done: dict[int, LogEvidence] = {}
+    for i, z in parallel(tasks):
+        done[i] = z
+        reporter().tick()
+    names = [f.law.name for f in fits]
+    bridge = dict(zip(names, (done[i] for i in range(len(tasks) - len(names), len(tasks))), strict=True))
+    return bridge, dict(zip(names, (done[i] for i in range(len(names))), strict=True)) if nested else {}

@@ -1,0 +1,184 @@
+"""Log evidence by nested slice sampling: the second witness, independent of posterior draws and bridge.
+
+Live points start as exact draws from the prior; the lowest are replaced by slice sampling within the
+likelihood contour that they leave (Skilling 2006, doi:10.1214/06-BA127; Yallup, Kroupa and Handley 2026,
+arXiv:2601.23252, as in BlackJAX). It sees the same log prior and log likelihood as NUTS and the bridge do,
+and nothing else of theirs: a mode that NUTS missed, or mass outside the bridge's proposal, shows as
+disagreement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayes_scaling.bridge import LogEvidence
+from bayes_scaling.engine import Program, Table, jax_ready, program_for
+from bayes_scaling.fitting import Fit
+from bayes_scaling.model import columns
+from bayes_scaling.prior_draws import prior_points
+
+LIVE = 500
+# Points replaced at a time: several run in lock step, and each then waits for the slowest (20 took twice as
+# long).
+REPLACED = 1
+# Points that die in one call of the compiled program; between calls it is decided whether to go on.
+DEATHS = 500
+# Slice moves behind each new point, for each unknown: fewer leave it correlated with the one it started from.
+MOVES = 2
+# The live points' share of the evidence, in nats, at which to stop: their own contribution is added, not
+# dropped.
+REMAINING = -5.0
+# More volume than any posterior here is compressed to, e-folds: beyond it the run is given up.
+MOST_FOLDS = 300
+# Paths of the prior volume that are simulated for the error.
+PATHS = 200
+
+
+def steps(
+    log_prior: Callable[[Any], Any], log_likelihood: Callable[[Any], Any], unknowns: int
+) -> Callable[..., Any]:
+    """A pure function `(key, state) -> (state, deaths)` of `DEATHS` deaths.
+
+    Parameters
+    ----------
+    log_prior, log_likelihood
+        Of the unconstrained vector x, dims (unknown,).
+
+    Returns
+    -------
+    The function; `deaths` are log likelihood at death and at birth, each with dims (death,).
+    """
+    import jax
+    import jax.numpy as jnp
+    from blackjax import nss
+
+    def safe(x: Any) -> Any:
+        value = log_likelihood(x)
+        return jnp.where(jnp.isnan(value), -jnp.inf, value)
+
+    algorithm = nss(log_prior, safe, num_inner_steps=max(5, MOVES * unknowns), num_delete=REPLACED)
+
+    def block(key: Any, state: Any) -> Any:
+        def one(state: Any, key: Any) -> Any:
+            state, info = algorithm.step(key, state)
+            return state, (info.particles.loglikelihood, info.particles.loglikelihood_birth)
+
+        state, (death, birth) = jax.lax.scan(one, state, jax.random.split(key, DEATHS // REPLACED))
+        return state, (death.ravel(), birth.ravel())
+
+    return block
+
+
+def start(x: np.ndarray, log_prior: np.ndarray, log_likelihood: np.ndarray) -> Any:
+    """The sampler's state at prior draws `x`, dims (live, unknown); log densities have dims (live,)."""
+    from blackjax.ns.adaptive import AdaptiveNSState
+    from blackjax.ns.base import StateWithLogLikelihood
+    from blackjax.ns.integrator import NSIntegrator
+
+    particles = StateWithLogLikelihood(x, log_prior, log_likelihood, np.full(len(x), np.nan))
+    integrator = NSIntegrator(
+        np.float64(0), np.float64(-np.inf), np.float64(logsumexp(log_likelihood) - np.log(len(x)))
+    )
+    factor = np.linalg.cholesky(np.atleast_2d(np.cov(x.T, ddof=0)))
+    return AdaptiveNSState(particles, integrator, {"covariance_factor": factor})
+
+
+def nested_evidence_of(program: Program, table: Table, x: np.ndarray, random_seed: int = 0) -> LogEvidence:
+    """Log evidence of one table from prior draws.
+
+    Parameters
+    ----------
+    program
+        The engine's compiled model.
+    x
+        Independent draws from its prior in unconstrained coordinates, dims (live, unknown).
+
+    Returns
+    -------
+    The estimate; not `ok` where the run had to be given up, or the log likelihood cannot be evaluated at most
+    of the prior draws.
+    """
+    jax = jax_ready()
+    prior, likelihood = program.log_densities(x, table)
+    likelihood = np.where(np.isnan(likelihood), -np.inf, likelihood)
+    if np.isfinite(likelihood).sum() < len(x) // 2:
+        return LogEvidence(
+            np.nan, np.inf, "nested", False, "The likelihood is nil at most draws from the prior."
+        )
+    state = start(x, prior, likelihood)
+    key = jax.random.key(random_seed)
+    deaths, births = [], []
+    for fold in range(MOST_FOLDS):
+        state, (death, birth) = program.nested(jax.random.fold_in(key, fold), state, table)
+        deaths.append(np.asarray(death))
+        births.append(np.asarray(birth))
+        if float(state.integrator.logZ_live - state.integrator.logZ) < REMAINING:
+            break
+    else:
+        text = f"Nested sampling had not ended after {MOST_FOLDS} e-folds of the prior volume."
+        return LogEvidence(float(state.integrator.logZ), np.inf, "nested", False, text)
+    death = np.concatenate([*deaths, np.asarray(state.particles.loglikelihood)])
+    birth = np.concatenate([*births, np.asarray(state.particles.loglikelihood_birth)])
+    value, sd = integrate(death, birth, np.random.default_rng([random_seed, 31]))
+    return LogEvidence(value, sd, "nested", bool(np.isfinite(value) and np.isfinite(sd)))
+
+
+def integrate(death: np.ndarray, birth: np.ndarray, rng: np.random.Generator) -> tuple[float, float]:
+    """Log evidence and its standard error from log likelihoods at death and at birth, dims (point,).
+
+    Prior volumes are simulated (each death shrinks the volume by a beta variate of the number then alive) and
+    summed by the trapezium rule. The error is the larger of the spread over simulations and sqrt(H / n), H
+    the information gained in nats and n the live points at the start: the first is the better estimate, the
+    second is not fooled by what it conditions on.
+
+    Parameters
+    ----------
+    birth
+        NaN for the first live points.
+    """
+    order = np.argsort(death, kind="stable")
+    death = death[order]
+    alive = _alive(death, birth[order])
+    fall = np.log(rng.uniform(size=(len(death), PATHS))) / alive[:, None]
+    log_x = np.vstack([np.zeros((1, PATHS)), np.cumsum(fall, axis=0), np.full((1, PATHS), -np.inf)])
+    # A death stands for half of the shells on either side of it.
+    with np.errstate(divide="ignore"):
+        shell = log_x[:-2] + np.log(-np.expm1(log_x[2:] - log_x[:-2])) - np.log(2)
+    # The trapezium leaves out half of the outermost shell: likelihood there is the lowest of all, and is
+    # taken as is.
+    weights = shell + death[:, None]
+    log_z = logsumexp(weights, axis=0)
+    share = np.exp(weights - log_z)
+    information = float(np.mean(np.sum(np.where(share > 0, share * death[:, None], 0.0), axis=0) - log_z))
+    first = max(int(np.isnan(birth).sum()), 1)
+    sd = max(float(log_z.std(ddof=1)), float(np.sqrt(max(information, 0.0) / first)))
+    return float(log_z.mean()), sd
+
+
+def _alive(death: np.ndarray, birth: np.ndarray) -> np.ndarray:
+    """How many points are alive at each death, that one included; `death` ascends.
+
+    Of points dying at the same value (a plateau) each next one leaves one fewer; those born there come after.
+    """
+    born = np.sort(np.where(np.isnan(birth), -np.inf, birth))
+    first = int(np.isnan(birth).sum())
+    later = born[first:] if first else born
+    return first + np.searchsorted(later, death, side="left") - np.arange(len(death))
+
+
+def nested_log_evidence(fit: Fit, random_seed: int = 0, live: int = LIVE) -> LogEvidence:
+    """Log evidence of a fit's law on its runs, nats, by nested sampling; the fit's draws are not used.
+
+    Parameters
+    ----------
+    live
+        Live points; the standard error falls with their square root, the time grows with their number.
+    """
+    frame = columns(fit.law, fit.noise, fit.runs)
+    program = program_for(fit.law, fit.noise, frame)
+    x = prior_points(fit.law, fit.noise, live, np.random.default_rng([random_seed, 37]))
+    return nested_evidence_of(program, Table.padded(frame), x, random_seed)

@@ -1,0 +1,314 @@
+"""How far the evidence moves under other priors and other noise.
+
+Each law's log evidence is worked out under priors half and twice as wide, all of the law's own at once and
+each parameter alone. Where possible the posterior draws at hand are reweighted: Z'/Z is the posterior mean of
+the ratio of the new prior to the old. Pareto smoothing steadies the largest weights and its k says whether to
+believe them (Vehtari et al. 2024, arXiv:1507.02646); where not, the posterior is sampled anew. Other noise
+models always are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from bayes_scaling.bridge import LogEvidence, log_evidence
+from bayes_scaling.engine import parallel
+from bayes_scaling.errors import Notice
+from bayes_scaling.fitting import Fit, fit
+from bayes_scaling.noise import NOISES, Noise
+from bayes_scaling.prior import Prior
+from bayes_scaling.prior_draws import parameters_of
+from bayes_scaling.progress import reporter
+from bayes_scaling.tilt import can_tilt, refit_evidence
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTORS = (0.5, 2.0)
+# Every prior of the law itself at once. Those of the noise are changed one by one, for all laws alike.
+TOGETHER = "all"
+MAX_K = 0.7
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One law under one change.
+
+    Parameters
+    ----------
+    law
+        Its name.
+    changed
+        "all" (every prior of the law), the name of one parameter, or "noise".
+    factor
+        New width over the old; None where the noise model changed.
+    noise
+        The noise model, by name.
+    log_evidence, sd
+        Nats.
+    shift
+        Log evidence less that under the default, nats; `shift_sd` is its own error, in which that of the
+        default has no part where draws were reweighted.
+    pareto_k
+        Of the weights; above 0.7 (or less, with few draws) they are not believed. None where there were none.
+    refitted
+        Whether the posterior was sampled anew.
+    ok
+        Whether the estimate passed its checks.
+    """
+
+    law: str
+    changed: str
+    factor: float | None
+    noise: str
+    log_evidence: float
+    sd: float
+    shift: float
+    shift_sd: float
+    pareto_k: float | None
+    refitted: bool
+    ok: bool
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Sensitivity:
+    """Log evidence of each law under each change, and the ranges of Bayes factors that follow.
+
+    Parameters
+    ----------
+    default
+        Log evidence as it was asked for, by law, nats.
+    variants
+        One for each law and change.
+    noise_parameters
+        Names of the noise's own parameters: a change of theirs is one of all laws at once.
+    """
+
+    default: Mapping[str, LogEvidence]
+    variants: tuple[Variant, ...]
+    noise_parameters: tuple[str, ...]
+
+    def range(self, numerator: str, denominator: str) -> tuple[float, float]:
+        """Lowest and highest log Bayes factor, nats.
+
+        Over: the default; the priors of both laws, of the numerator alone and of the denominator alone half
+        and twice as wide; each noise prior half and twice as wide in both; each other noise model in both.
+        """
+        top, bottom = self.default[numerator].value, self.default[denominator].value
+        found = [top - bottom]
+        mine, others = self._of(numerator), self._of(denominator)
+        for change in mine.keys() & others.keys():
+            a, b = mine[change].log_evidence, others[change].log_evidence
+            if change[0] == TOGETHER:
+                found += [a - b, a - bottom, top - b]
+            elif change[0] == "noise" or change[0] in self.noise_parameters:
+                found.append(a - b)
+        finite = [v for v in found if np.isfinite(v)]
+        return min(finite), max(finite)
+
+    def _of(self, law: str) -> dict[tuple[str, float | None, str], Variant]:
+        return {(v.changed, v.factor, v.noise): v for v in self.variants if v.law == law}
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        bad = sorted({v.law for v in self.variants if not v.ok})
+        text = "{}: its evidence under some other priors or noise is not reliable; see the sensitivity table."
+        return tuple(Notice("sensitivity_unreliable", text.format(law)) for law in bad)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a law and change."""
+        import pandas as pd
+
+        return pd.DataFrame([vars(v) for v in self.variants])
+
+    def to_dict(self) -> dict[str, Any]:
+        """`default` by law, and `variants[]`."""
+        base = {law: {"log_evidence": z.value, "log_evidence_sd": z.sd} for law, z in self.default.items()}
+        return {"default": base, "variants": [dict(vars(v)) for v in self.variants]}
+
+    def __repr__(self) -> str:
+        return f"Log evidence under other priors and noise, nats\n{self.to_frame().to_string(index=False)}"
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False))
+
+
+def reweighted(log_ratio: np.ndarray) -> tuple[float, float, float]:
+    """Log mean of importance ratios over posterior draws, its standard error, and Pareto k.
+
+    Parameters
+    ----------
+    log_ratio
+        Log ratio of the new density to the old at each draw, dims (chain, draw); minus infinity where the new
+        one is nil.
+    """
+    from arviz_stats.base import array_stats
+
+    flat = log_ratio.ravel()
+    if np.ptp(flat) < 1e-12:
+        return float(flat[0]), 0.0, 0.0
+    if np.isfinite(flat).mean() < 0.3:
+        return float(logsumexp(flat) - np.log(flat.size)), np.inf, np.inf
+    raw = np.exp(log_ratio - flat.max())
+    r_eff = min(1.0, float(array_stats.ess(raw, chain_axis=0, draw_axis=1, method="mean")) / flat.size)
+    floor = np.where(np.isfinite(flat), flat, flat[np.isfinite(flat)].min() - 100.0)
+    smoothed, k = array_stats.psislw(-floor, r_eff=r_eff)
+    # ArviZ returns weights that sum to one; below the tail they are untouched but for that constant, which is
+    # Z'/Z.
+    bulk = int(np.argsort(flat)[3 * len(flat) // 4])
+    total = float(flat[bulk] - smoothed[bulk])
+    weights = np.exp(smoothed)
+    effective = flat.size * r_eff
+    sd = float(np.sqrt(np.sum((weights - 1 / flat.size) ** 2) * flat.size / effective))
+    return total - float(np.log(flat.size)), sd, float(k)
+
+
+def prior_ratio(fit: Fit, new: Mapping[str, Prior]) -> np.ndarray:
+    """Log ratio of the new priors to those of the fit at its draws, dims (chain, draw)."""
+    old = parameters_of(fit.law, fit.noise)
+    shape = (fit.idata["posterior"].sizes["chain"], fit.idata["posterior"].sizes["draw"])
+    total = np.zeros(shape)
+    for name, prior in new.items():
+        values = fit.draws(name)[name].reshape(shape)
+        total += prior.dist.logpdf(values) - old[name].prior.dist.logpdf(values)
+    return total
+
+
+def worst_k(draws: int) -> float:
+    """The Pareto k beyond which that many draws are too few: eq. 13 of arXiv:1507.02646, at the most 0.7."""
+    return min(MAX_K, 1 - 1 / float(np.log10(draws)))
+
+
+def changes_of(fit: Fit) -> list[tuple[str, float, dict[str, Prior]]]:
+    """What is changed, by which factor, and the new priors: all of the law's at once, then each alone."""
+    specs = parameters_of(fit.law, fit.noise)
+    groups = {TOGETHER: tuple(fit.law.parameters), **{name: (name,) for name in specs}}
+    return [
+        (what, factor, {name: specs[name].prior.widen(factor) for name in names})
+        for what, names in groups.items()
+        for factor in FACTORS
+    ]
+
+
+def under_priors(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Variant]:
+    """One law under each change of its priors."""
+    limit = worst_k(fit.n_draws)
+    tiltable = can_tilt(fit)
+    variants: list[Variant] = []
+    again: list[tuple[int, dict[str, Prior]]] = []
+    for what, factor, new in changes_of(fit):
+        shift, sd, k = reweighted(prior_ratio(fit, new))
+        if any(_grows(fit, name, prior) for name, prior in new.items()):
+            k = np.inf  # what lies outside the old support cannot be reached by weights
+        found = LogEvidence(default.value + shift, float(np.hypot(default.sd, sd)), "reweighted", k <= limit)
+        if not found.ok:
+            again.append((len(variants), new))
+        variants.append(_variant(fit, what, factor, fit.noise.name, found, shift, sd, float(k), False))
+    estimates = _refits(fit, [new for _, new in again], tiltable, random_seed)
+    for (i, _), z in zip(again, estimates, strict=True):
+        v, gap = variants[i], z.value - default.value
+        variants[i] = replace(
+            _variant(
+                fit, v.changed, v.factor, v.noise, z, gap, float(np.hypot(z.sd, default.sd)), v.pareto_k, True
+            )
+        )
+    return variants
+
+
+def _refits(fit: Fit, changes: list[dict[str, Prior]], tiltable: bool, seed: int) -> list[LogEvidence]:
+    if not changes:
+        return []
+    if tiltable:
+        return refit_evidence(fit, changes, seed)
+    return [_refit(fit, fit.noise, priors, seed) for priors in changes]
+
+
+def _refit(old: Fit, noise: Noise, priors: Mapping[str, Prior], seed: int) -> LogEvidence:
+    s = old.settings
+    new = fit(
+        old.runs,
+        old.law,
+        noise=noise,
+        priors=priors,
+        draws=s.draws,
+        chains=s.chains,
+        warmup=s.warmup,
+        target_accept=s.target_accept,
+        random_seed=seed,
+    )
+    z = log_evidence(new, seed)
+    return z if new.ok else replace(z, ok=False, message="The fit failed its checks.")
+
+
+def _grows(fit: Fit, name: str, new: Prior) -> bool:
+    old = parameters_of(fit.law, fit.noise)[name].prior.support
+    return new.support[0] < old[0] or new.support[1] > old[1]
+
+
+def _variant(
+    fit: Fit,
+    what: str,
+    factor: float | None,
+    noise: str,
+    z: LogEvidence,
+    shift: float,
+    shift_sd: float,
+    k: float | None,
+    refitted: bool,
+) -> Variant:
+    return Variant(fit.law.name, what, factor, noise, z.value, z.sd, shift, shift_sd, k, refitted, z.ok)
+
+
+def under_noise(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Variant]:
+    """One law under each of the other noise models; a prior that the models share stays as the fit has it."""
+    variants = []
+    for name, noise in NOISES.items():
+        if name == fit.noise.name:
+            continue
+        kept = {k: fit.noise.parameters.get(k, v) for k, v in noise.parameters.items()}
+        z = _refit(fit, replace(noise, parameters=kept), {}, random_seed)
+        gap, sd = z.value - default.value, float(np.hypot(z.sd, default.sd))
+        variants.append(_variant(fit, "noise", None, name, z, gap, sd, None, True))
+    return variants
+
+
+def sensitivity(
+    fits: Sequence[Fit],
+    default: Mapping[str, LogEvidence],
+    *,
+    priors: bool = True,
+    noise_models: bool = False,
+    random_seed: int = 0,
+) -> Sensitivity:
+    """Log evidence of each law under other priors and noise models.
+
+    Parameters
+    ----------
+    fits
+        Fits of one table under one noise model.
+    default
+        Their log evidence, by law.
+    priors, noise_models
+        Which of the two to change. Noise models cost a fit each.
+    """
+    reporter().stage("Evidence under other priors", total=len(fits))
+    found: dict[int, list[Variant]] = {i: [] for i in range(len(fits))}
+    if priors:
+        for i, variants in parallel(
+            [partial(under_priors, f, default[f.law.name], random_seed) for f in fits]
+        ):
+            found[i] += variants
+            reporter().tick()
+    if noise_models:
+        reporter().stage("Evidence under other noise models", total=len(fits))
+        for i, f in enumerate(fits):  # a fit keeps every core busy by itself
+            found[i] += under_noise(f, default[f.law.name], random_seed)
+            reporter().tick()
+    everything = tuple(v for i in range(len(fits)) for v in found[i])
+    return Sensitivity(dict(default), everything, tuple(fits[0].noise.parameters))
