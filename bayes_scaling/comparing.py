@@ -77,7 +77,7 @@ class Evidence:
         return sound and not any(withheld(b) for b in self.bayes_factors)
 
     def agree(self, law: str) -> bool | None:
-        """Whether the two estimates of a law's evidence agree within their errors; None where there is one."""
+        """Whether the two estimates of a law's evidence agree within their errors; None where one is."""
         return agreeing(self.bridge[law], self.nested[law]) if law in self.nested else None
 
     def ensemble(self) -> Ensemble:
@@ -111,9 +111,9 @@ class Evidence:
         if not b.ok:
             return f"nested sampling gave no estimate to check the bridge by. {b.message}"
         return (
-            f"bridge sampling gives a log evidence of {a.value:.2f} ± {a.sd:.2f} nats, nested sampling "
-            f"{b.value:.2f} ± {b.sd:.2f}: further apart than their errors allow. Verdicts whose word depends on "
-            "which is right are withheld; try more draws."
+            f"bridge sampling gives a log evidence of {a.value:.2f} ± {a.sd:.2f} nats, nested "
+            f"sampling {b.value:.2f} ± {b.sd:.2f}: further apart than their errors allow. Verdicts "
+            "whose word depends on which is right are withheld; try more draws."
         )
 
     def rows(self) -> list[dict[str, Any]]:
