@@ -66,7 +66,7 @@ def sample_tables(
     scouts. A member whose verdict is not clean is sampled again in coordinates learned from those draws (the same
     compiled program), and if it is still not clean, once more with smaller steps and more of them; `patient=False`
     leaves that last attempt out. Draws depend on each member's seed and table only, never on how many members or
-    processors there are.
+    processors there are. Progress is 1 + 2 * chains ticks a table, and what retries add.
     """
     located: list[Modes | None] = [None] * len(tables)
     for i, found in parallel([partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]):
@@ -82,6 +82,8 @@ def sample_tables(
     drawn: dict[int, Draws] = {}
     for stage in stages if patient else stages[:2]:
         members = [i for i in range(len(tables)) if i not in drawn or _unclean(drawn[i])]
+        if drawn:
+            reporter().more(len(members) * stage.chains)
         attempts = {i: _next(ends[i], stage, seeds[i]) for i in members}
         ends |= _attempt(program, tables, attempts)
         found_draws = _described(program, tables, located, stage, {i: ends[i] for i in members})

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 class Reporter(Protocol):
     def stage(self, title: str, total: int | None = None) -> None: ...
+    def more(self, n: int) -> None: ...
     def tick(self, n: int = 1) -> None: ...
     def close(self) -> None: ...
 
@@ -26,6 +27,7 @@ class Silent:
     """Reports nothing."""
 
     def stage(self, title: str, total: int | None = None) -> None: ...
+    def more(self, n: int) -> None: ...
     def tick(self, n: int = 1) -> None: ...
     def close(self) -> None: ...
 
@@ -54,6 +56,11 @@ class Lines:
     def stage(self, title: str, total: int | None = None) -> None:
         self._title, self._done, self._total = title, 0, total
         self._say(title)
+
+    def more(self, n: int) -> None:
+        """The stage grew by `n` steps: a retry, for instance."""
+        if self._total is not None:
+            self._total += n
 
     def tick(self, n: int = 1) -> None:
         self._done += n
@@ -93,6 +100,12 @@ class Bars:
         from rich.markup import escape
 
         self._task = self._progress.add_task(escape(title), total=total)
+
+    def more(self, n: int) -> None:
+        """The stage grew by `n` steps: a retry, for instance."""
+        if self._task is not None:
+            total = self._progress.tasks[self._task].total
+            self._progress.update(self._task, total=None if total is None else total + n)
 
     def tick(self, n: int = 1) -> None:
         if self._task is not None:
