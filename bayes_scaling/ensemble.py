@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.averaging import Averaging
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitting import Fit
 
@@ -24,11 +25,15 @@ class Ensemble:
         dims (law,), summing to one.
     basis
         Where the weights come from, in words.
+    averaging
+        The validated rule by which forecasts blend the laws and widen with distance; None for a plain mixture of the
+        laws, each believed as it stands.
     """
 
     fits: tuple[Fit, ...]
     weights: np.ndarray
     basis: str = ""
+    averaging: Averaging | None = None
 
     @property
     def law_weights(self) -> dict[str, float]:
@@ -55,6 +60,13 @@ class Ensemble:
     @property
     def ok(self) -> bool:
         return all(f.ok for f, w in zip(self.fits, self.weights, strict=True) if w > 0)
+
+
+def validated(fits: Sequence[Fit], rule: Averaging) -> Ensemble:
+    """The fits under a rule learned by forward validation; a failed fit is left out and its weight shared."""
+    good = tuple(f for f in fits if f.ok) or tuple(fits)
+    weights = np.array([rule.weights[f.law.name] for f in good])
+    return Ensemble(good, weights / weights.sum(), rule.basis, rule)
 
 
 def ensemble(

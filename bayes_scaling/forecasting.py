@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayes_scaling.blending import blend
 from bayes_scaling.compute import SIX_ND, ComputeModel
+from bayes_scaling.distance import Distance, distance, outside
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitting import Fit
-from bayes_scaling.provenance import envelope
+from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.runs import Runs
 from bayes_scaling.summaries import interval_value, weighted_quantile
 
@@ -124,14 +126,17 @@ class Forecast:
         return str(self.to_frame().to_html(index=False))
 
 
-def decades_beyond(runs: Runs, **queries: np.ndarray) -> dict[str, np.ndarray]:
-    """log10 distance of each query outside the runs' range, by column; zero inside."""
-    out = {}
-    for name, values in queries.items():
-        known = np.log10(getattr(runs, name))
-        asked = np.log10(np.asarray(values, float))
-        out[name] = np.maximum(0.0, np.maximum(asked - known.max(), known.min() - asked))
-    return out
+def decades_beyond(runs: Runs, params: Any, tokens: Any, compute: ComputeModel = SIX_ND) -> dict[str, np.ndarray]:
+    """log10 distance of each query outside the runs' range, in flops, params and tokens; zero inside.
+
+    Compute is counted by `compute` on both sides, whatever the table says it was.
+    """
+    n, d = np.asarray(params, float), np.asarray(tokens, float)
+    return {
+        "flops": outside(compute.flops(runs.params, runs.tokens), compute.flops(n, d)),
+        "params": outside(runs.params, n),
+        "tokens": outside(runs.tokens, d),
+    }
 
 
 def curve(fit: Fit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -141,11 +146,18 @@ def curve(fit: Fit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.asarray(fit.law.loss(p, x))
 
 
-def with_noise(fit: Fit, loss: np.ndarray, flops: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One new run for each curve value: `loss` times exp(noise), dims (draw, query)."""
+def query_seeds(seed: Sequence[int], inputs: Mapping[str, np.ndarray]) -> list[list[int]]:
+    """One seed a query, from `seed` and the query's own inputs: a forecast does not depend on what else is asked."""
+    table = np.column_stack([np.asarray(inputs[name], "<f8") for name in sorted(inputs)])
+    return [[*seed, *row.view("<u4").tolist()] for row in np.ascontiguousarray(table)]
+
+
+def with_noise(fit: Fit, loss: np.ndarray, flops: np.ndarray, seeds: Sequence[Sequence[int]]) -> np.ndarray:
+    """One new run for each curve value: `loss` times exp(noise), dims (draw, query); `seeds` as in `query_seeds`."""
     p = {name: v[:, None] for name, v in fit.draws(*fit.noise.parameters).items()}
     decades = np.log10(flops)[None, :] - np.log10(fit.runs.flops).mean()
-    standard = fit.noise.draw(rng, p, loss.shape)
+    column = (len(loss), 1)
+    standard = np.concatenate([fit.noise.draw(np.random.default_rng(s), p, column) for s in seeds], axis=1)
     # A heavy tail may throw e^700: capped where it cannot change a quantile anybody reads.
     return loss * np.exp(np.clip(fit.noise.scale(p, decades) * standard, -50, 50))
 
@@ -186,25 +198,26 @@ def forecast(
     n, d = np.broadcast_arrays(np.atleast_1d(np.asarray(params, float)), np.atleast_1d(np.asarray(tokens, float)))
     if not (np.all(np.isfinite(n)) and np.all(np.isfinite(d)) and np.all(n > 0) and np.all(d > 0)):
         raise UsageError("params and tokens of a forecast must be positive counts, such as params=70e9,tokens=1.4e12.")
+    watch = Stopwatch()
     flops = np.asarray(compute.flops(n, d))
     columns = {"params": n, "tokens": d, **{k: np.broadcast_to(np.asarray(v, float), n.shape) for k, v in inputs.items()}}
     runs = group.fits[0].runs
-    parts = []
+    curves, news = [], []
     for i, fit in enumerate(group.fits):
         missing = [name for name in fit.law.inputs if name not in columns]
         if missing:
             raise UsageError(f"Law '{fit.law.name}' also needs {', '.join(missing)} for a forecast.")
         loss = curve(fit, {name: columns[name] for name in fit.law.inputs})
+        curves.append(loss)
         if kind == "new-run":
-            loss = with_noise(fit, loss, flops, np.random.default_rng([random_seed, 101, i]))
-        parts.append(loss)
+            news.append(with_noise(fit, loss, flops, query_seeds([random_seed, 101, i], columns)))
     return Forecast(
         params=n,
         tokens=d,
         flops=flops,
         kind=kind,
-        idata=predictions(np.concatenate(parts), group),
-        decades_beyond=decades_beyond(runs, flops=flops, params=n, tokens=d),
+        idata=_joined(group, curves, news, distance(runs, n, d, compute), random_seed),
+        decades_beyond=decades_beyond(runs, n, d, compute),
         law_weights=group.law_weights,
         weights_from=group.basis,
         moments=kind == "curve" or all(f.noise.finite_mean for f in group.fits),
@@ -212,15 +225,29 @@ def forecast(
         random_seed=random_seed,
         runs_sha256=runs.sha256,
         notices=group.notices,
+        seconds=watch.seconds,
     )
 
 
-def predictions(loss: np.ndarray, group: Ensemble) -> DataTree:
-    """Draws of several laws joined, dims (draw, query), with each draw's law and weight beside it."""
+def _joined(
+    group: Ensemble, curves: Sequence[np.ndarray], news: Sequence[np.ndarray], where: Distance, seed: int
+) -> DataTree:
+    """One set of draws from those of each law, each with dims (its draw, query): blended under a validated rule, else
+    a mixture with each draw's law and weight beside it. `news` is empty where the curve is asked for."""
     import xarray as xr
 
+    if group.averaging is None:
+        loss, law, weight = np.concatenate(news or curves), group.draw_laws.astype(str), group.draw_weights
+    else:
+        names = [f.law.name for f in group.fits]
+        sizes = [f.n_draws for f in group.fits]
+        mixed = blend(group.averaging, names, sizes, max(sizes), seed)
+        log_loss = mixed.log_curve([np.log(c) for c in curves], where)
+        if news:
+            log_loss = log_loss + mixed.noise([np.log(new / c) for new, c in zip(news, curves, strict=True)])
+        loss = np.exp(log_loss)
+        law, weight = np.full(len(loss), "blend"), np.full(len(loss), 1 / len(loss))
     data = xr.Dataset(
-        {"loss": (("draw", "query"), loss)},
-        coords={"law": ("draw", group.draw_laws.astype(str)), "weight": ("draw", group.draw_weights)},
+        {"loss": (("draw", "query"), loss)}, coords={"law": ("draw", law), "weight": ("draw", weight)}
     )
     return xr.DataTree.from_dict({"predictions": data})

@@ -14,7 +14,7 @@ from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitting import Fit
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.optimum import optimal_params
-from bayes_scaling.provenance import envelope
+from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.summaries import interval_value
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Frontier:
         How far each budget, and the median optimum's N and D, lie outside the runs, dims (budget,).
     flat
         Range of N whose loss, averaged over draws, is within 0.5 % of the best at that budget, dims (budget, 2).
+    random_seed
+        Of the fits; a frontier draws nothing of its own.
     """
 
     flops: np.ndarray
@@ -51,6 +53,7 @@ class Frontier:
     weights_from: str
     ci_prob: float
     runs_sha256: str
+    random_seed: int
     compute: str = SIX_ND.title
     notices: tuple[Notice, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -112,6 +115,7 @@ class Frontier:
             body,
             ci_prob=self.ci_prob,
             seconds=self.seconds,
+            seed=self.random_seed,
             runs_sha256=self.runs_sha256,
             warnings=self.notices,
         )
@@ -165,6 +169,7 @@ def frontier(
         extra = set(fit.law.inputs) - {"params", "tokens"}
         if extra:
             raise UsageError(f"Law '{fit.law.name}' has no frontier in params and tokens alone: it needs {extra}.")
+    watch = Stopwatch()
     columns: dict[str, list[np.ndarray]] = {k: [] for k in ("params", "tokens", "loss", "exponent_params")}
     for fit in group.fits:
         values = fit.draws(*fit.law.parameters)
@@ -180,18 +185,21 @@ def frontier(
     joined["tokens_per_param"] = joined["tokens"] / joined["params"]
     runs = group.fits[0].runs
     middle = np.nanmedian(joined["params"], axis=0)
-    beyond = decades_beyond(runs, flops=c, params=middle, tokens=compute.tokens(middle, c))
+    beyond = decades_beyond(runs, middle, compute.tokens(middle, c), compute)
+    flat = _flat(group, c, middle, compute)
     return Frontier(
         flops=c,
         idata=_tree(joined, group),
         decades_beyond=beyond,
-        flat=_flat(group, c, middle, compute),
+        flat=flat,
         law_weights=group.law_weights,
         weights_from=group.basis,
         ci_prob=ci_prob,
         runs_sha256=runs.sha256,
+        random_seed=group.fits[0].settings.random_seed,
         compute=compute.title,
         notices=group.notices,
+        seconds=watch.seconds,
     )
 
 

@@ -96,6 +96,9 @@ class ScalingLaw:
         Constants in print, and the value the formula must reproduce.
     decreasing_in
         Inputs in which the loss never rises.
+    trust
+        Relative weight in averages before a table's own forward validation: how well the law has extrapolated on
+        other tables (docs/forecasts.md).
     optimum, optimum_exponent
         `function(p, scale, flops)`: N* under C = 6 N D, and `function(p)`: a = d log N* / d log C, where they have a
         closed form, else None (found numerically).
@@ -115,6 +118,7 @@ class ScalingLaw:
     decreasing_in: tuple[str, ...] = ("params", "tokens")
     optimum: Callable[[Any, Any, Any], Any] | None = None
     optimum_exponent: Callable[[Any], Any] | None = None
+    trust: float = 1.0
     scale: Scale = Scale()
 
     def loss(self, values: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:

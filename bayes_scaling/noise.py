@@ -36,6 +36,8 @@ class Noise:
         Free noise parameters and their priors.
     likelihood
         `likelihood(name, p, mu, sigma, observed, dims)` registers the observed PyMC variable.
+    logpdf
+        `logpdf(z, p)`: log density of standardised noise z, in NumPy; divide by the scale for that of log loss.
     draw
         `draw(rng, p, shape)` gives standardised noise, to be multiplied by the scale.
     finite_mean
@@ -46,6 +48,7 @@ class Noise:
     title: str
     parameters: Mapping[str, Parameter]
     likelihood: Callable[..., Any]
+    logpdf: Callable[..., Any]
     draw: Callable[..., Any]
     finite_mean: bool
 
@@ -77,6 +80,27 @@ def _laplace(name: str, p: Mapping[str, Any], mu: Any, sigma: Any, observed: Any
     return pm.Laplace(name, mu=mu, b=sigma, observed=observed, dims=dims)
 
 
+def _logpdf_student_t(z: Any, p: Mapping[str, Any]) -> Any:
+    import numpy as np
+    from scipy.special import gammaln
+
+    nu = p["nu"]
+    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
+    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
+
+
+def _logpdf_normal(z: Any, p: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+
+
+def _logpdf_laplace(z: Any, p: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    return -np.abs(z) - np.log(2)
+
+
 def _draw_student_t(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     return rng.standard_t(p["nu"], size=shape)
 
@@ -92,14 +116,15 @@ def _draw_laplace(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any
 NOISES: dict[str, Noise] = {
     noise.name: noise
     for noise in (
-        Noise("student_t", "Student-t", {"sigma": _SIGMA, "nu": _NU}, _student_t, _draw_student_t, False),
-        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _draw_normal, True),
-        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _draw_laplace, True),
+        Noise("student_t", "Student-t", {"sigma": _SIGMA, "nu": _NU}, _student_t, _logpdf_student_t, _draw_student_t, False),
+        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True),
+        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True),
         Noise(
             "student_t_growing",
             "Student-t, scale changing with compute",
             {"sigma": _SIGMA, "nu": _NU, "growth": _GROWTH},
             _student_t,
+            _logpdf_student_t,
             _draw_student_t,
             False,
         ),

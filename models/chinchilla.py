@@ -69,6 +69,7 @@ LAW = ScalingLaw(
     derived={"A": A, "B": B},
     direct={"A": Direct("gap_params", gap_params), "B": Direct("gap_tokens", gap_tokens)},
     optimum=optimum,
+    trust=2,  # believes the loss falls slower than it does where N and D interact
     optimum_exponent=optimum_exponent,
     citation="Hoffmann et al. (2022), arXiv:2203.15556, eq. 2 and approach 3",
     published=(

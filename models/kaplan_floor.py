@@ -40,6 +40,7 @@ LAW = ScalingLaw(
     derived={"N_c": kaplan.N_c, "D_c": kaplan.D_c},
     direct={"N_c": Direct("gap_params", kaplan.gap_params), "D_c": Direct("gap_tokens", kaplan.gap_tokens)},
     optimum=kaplan.optimum,
+    trust=9,  # nearly unbiased a decade out on most public tables
     optimum_exponent=kaplan.optimum_exponent,
     citation="Kaplan et al. (2020), arXiv:2001.08361, eq. 1.5, with the floor of Henighan et al. (2020), arXiv:2010.14701",
     check=CheckPoint(

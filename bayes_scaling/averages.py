@@ -1,0 +1,49 @@
+"""`average(runs)`: the standard laws fitted, validated forward, and weighed: what a forecast rests on by default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bayes_scaling.averaging import learn
+from bayes_scaling.comparing import fit_laws
+from bayes_scaling.ensemble import Ensemble, validated
+from bayes_scaling.fitting import Fit
+from bayes_scaling.law import ScalingLaw
+from bayes_scaling.noise import Noise
+from bayes_scaling.prior import Prior
+from bayes_scaling.progress import reporting
+from bayes_scaling.validation import Validation, validate_forward
+
+
+def average(
+    runs: Any,
+    laws: Sequence[str | ScalingLaw] | None = None,
+    *,
+    noise: str | Noise = "student_t",
+    priors: Mapping[str, Prior] | None = None,
+    random_seed: int = 0,
+    progressbar: bool = False,
+    **settings: Any,
+) -> Ensemble:
+    """Fit the laws, validate them forward on the table's own runs, and weigh them.
+
+    Parameters
+    ----------
+    runs
+        `Runs`, a path, the name of a known data set, or a DataFrame.
+    laws
+        Laws or their names; the standard set where None.
+    settings
+        `draws`, `chains`, `warmup`, `target_accept`, `ci_prob`: as in `fit`.
+    """
+    with reporting(progressbar):
+        fits = fit_laws(runs, laws, noise=noise, priors=priors, random_seed=random_seed, **settings)
+        return validated_average(fits, random_seed=random_seed)[0]
+
+
+def validated_average(fits: Sequence[Fit], *, random_seed: int = 0) -> tuple[Ensemble, Validation]:
+    """The ensemble of fits of one table, weighed by forward validation, and the validation itself."""
+    laws = [f.law for f in fits]
+    validation = validate_forward(fits[0].runs, laws, noise=fits[0].noise, random_seed=random_seed)
+    return validated(fits, learn(validation, laws)), validation

@@ -1,0 +1,112 @@
+"""How to weigh laws, and how wide to make them together, learned from forward validation.
+
+Every pair of a law and a discrepancy scale is scored by the log predictive density it gave to larger runs, each cut
+and distance bin counting once. The scores are tempered, because the bins of one table are far from independent, and
+added to a prior over laws and scales that was itself learned from other tables (`docs/forecasts.md` tells how, and
+what else was tried). Weights are never put on one law alone: each draw of an averaged forecast blends the laws' log
+losses in random proportions about the weights, since the truth tends to lie between the laws rather than at one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_scaling.law import ScalingLaw
+from bayes_scaling.validation import Validation, bins
+
+# Chosen on public tables, each table's choice made on the others (docs/forecasts.md).
+TEMPER = 0.3
+CONCENTRATION = 8.0
+SCALES = np.array([0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05])
+SCALE_MEDIAN, SCALE_SIGMA = 0.01, 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class Averaging:
+    """A rule for averaging laws.
+
+    Parameters
+    ----------
+    weights
+        Mean weight of each law, by name; sums to one.
+    scales, scale_weights
+        Discrepancy per decade beyond the runs, in log loss, and the weight of each value, dims (scale,).
+    concentration
+        Of the Dirichlet distribution from which a draw's proportions come.
+    scored
+        How many (cut, distance bin) cells the weights rest on; zero means the prior alone.
+    forward_score
+        Mean log predictive density over the cells, by law; None without folds.
+    basis
+        In words.
+    """
+
+    weights: Mapping[str, float]
+    scales: np.ndarray
+    scale_weights: np.ndarray
+    concentration: float
+    scored: int
+    forward_score: Mapping[str, float | None]
+    basis: str
+
+    @property
+    def scale_mean(self) -> float:
+        """Mean discrepancy per decade, in log loss: about a relative error."""
+        return float(self.scales @ self.scale_weights)
+
+
+def prior_averaging(laws: Sequence[ScalingLaw]) -> Averaging:
+    """What is believed of the laws before a table's own folds are looked at."""
+    return _combine(laws, np.zeros((len(laws), len(SCALES))), 0)
+
+
+def learn(validation: Validation, laws: Sequence[ScalingLaw], known: Sequence[tuple[int, np.ndarray]] | None = None) -> Averaging:
+    """The averaging rule that forward validation supports.
+
+    Parameters
+    ----------
+    laws
+        In the order of the weights.
+    known
+        Folds, and which of their test runs may be looked at; all where None. The prequential back-test passes what
+        was known at a cut.
+    """
+    if known is None:
+        known = [(k, np.ones(len(f.test), bool)) for k, f in enumerate(validation.folds)]
+    total = np.zeros((len(laws), len(SCALES)))
+    cells = 0
+    for k, inside in known:
+        which = bins(validation.folds[k].decades)
+        cells += len(np.unique(which[inside]))
+        for i, law in enumerate(laws):
+            prediction = validation.predictions[law.name][k]
+            for j, tau in enumerate(SCALES):
+                score = prediction.log_score(validation.log_loss(k), validation.distances[k], float(tau))
+                total[i, j] += sum(score[inside & (which == b)].mean() for b in np.unique(which[inside]))
+    return _combine(laws, total, cells)
+
+
+def _combine(laws: Sequence[ScalingLaw], total: np.ndarray, cells: int) -> Averaging:
+    trust = np.log([law.trust for law in laws])
+    scale_prior = -0.5 * ((np.log(SCALES) - np.log(SCALE_MEDIAN)) / SCALE_SIGMA) ** 2
+    log_w = TEMPER * total + trust[:, None] + scale_prior[None]
+    w = np.exp(log_w - log_w.max())
+    w /= w.sum()
+    middle = int(np.argmin(abs(SCALES - SCALE_MEDIAN)))
+    score = {law.name: (float(total[i, middle] / cells) if cells else None) for i, law in enumerate(laws)}
+    if cells:
+        basis = f"forward validation ({cells} cells of cut and distance)"
+    else:
+        basis = "experience on other tables (too narrow in compute to validate on its own runs)"
+    return Averaging(
+        weights={law.name: float(v) for law, v in zip(laws, w.sum(axis=1), strict=True)},
+        scales=SCALES,
+        scale_weights=w.sum(axis=0),
+        concentration=CONCENTRATION,
+        scored=cells,
+        forward_score=score,
+        basis=basis,
+    )
