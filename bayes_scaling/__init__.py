@@ -24,6 +24,9 @@ _HOMES = {
     "fit": "fitting",
     "sample": "fitting",
     "Ensemble": "ensemble",
+    "average": "averages",
+    "Backtest": "backtesting",
+    "backtest": "backtesting",
     "Evidence": "comparing",
     "compare": "comparing",
     "Forecast": "forecasting",
@@ -51,6 +54,8 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from bayes_scaling.averages import average
+    from bayes_scaling.backtesting import Backtest, backtest
     from bayes_scaling.comparing import Evidence, compare
     from bayes_scaling.ensemble import Ensemble
     from bayes_scaling.fitting import Fit, fit, sample

@@ -1,0 +1,272 @@
+"""`backtest(runs)`: how the intervals would have fared on the user's own larger runs.
+
+Prequential: at each cut, laws, weights and discrepancy are learned from the runs below it only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayes_scaling.averaging import Averaging, learn
+from bayes_scaling.blending import blend
+from bayes_scaling.comparing import laws_or_standard
+from bayes_scaling.errors import Notice
+from bayes_scaling.fitting import as_runs
+from bayes_scaling.law import ScalingLaw
+from bayes_scaling.model import specify
+from bayes_scaling.noise import Noise
+from bayes_scaling.prior import Prior
+from bayes_scaling.progress import reporting
+from bayes_scaling.provenance import Stopwatch, envelope
+from bayes_scaling.runs import Runs
+from bayes_scaling.scoring import Scores, joined, score, summary
+from bayes_scaling.validation import BIN_WIDTH, Validation, bins, validate_forward
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AVERAGE = "average"
+BLEND_DRAWS = 2000
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Backtest:
+    """Forward validation of one table, judged.
+
+    Parameters
+    ----------
+    validation
+        Cuts and predictions.
+    scores
+        By law, and `average`: one `Scores` a fold.
+    rules
+        The averaging rule in force at each cut, learned from below it.
+    rule
+        The rule learned from all folds: what a forecast beyond the table uses.
+    """
+
+    runs: Runs
+    validation: Validation
+    scores: Mapping[str, tuple[Scores, ...]]
+    rules: tuple[Averaging, ...]
+    rule: Averaging
+    random_seed: int = 0
+    ci_prob: float = 0.9
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.scores)
+
+    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
+        """Label of (cut, bin), and bin, of each forecast, folds in order."""
+        which = [bins(f.decades) for f in self.validation.folds]
+        cells = [1000 * k + b for k, b in enumerate(which)]
+        empty = np.zeros(0, int)
+        return np.concatenate(cells or [empty]), np.concatenate(which or [empty])
+
+    def overall(self, name: str = AVERAGE) -> dict[str, Any]:
+        """Scores of one law or of the average over all folds; empty where there are none."""
+        if not self.validation.folds:
+            return {}
+        return summary(joined(list(self.scores[name])), self._cells()[0])
+
+    def by_decade(self, name: str = AVERAGE) -> list[dict[str, Any]]:
+        """Scores by distance beyond the cut."""
+        if not self.validation.folds:
+            return []
+        cells, which = self._cells()
+        every = joined(list(self.scores[name]))
+        out = []
+        for b in np.unique(which):
+            mine = which == b
+            part = Scores(
+                {k: v[mine] for k, v in every.covered.items()},
+                *(getattr(every, n)[mine] for n in ("pinball", "half_width", "bias", "pit")),
+            )
+            span = {"decades_from": float(b * BIN_WIDTH), "decades_to": float((b + 1) * BIN_WIDTH)}
+            out.append(span | summary(part, cells[mine]))
+        return out
+
+    def folds(self) -> list[dict[str, Any]]:
+        """One entry a cut."""
+        out = []
+        for k, fold in enumerate(self.validation.folds):
+            out.append(
+                {
+                    "cut": fold.cut,
+                    "n_train": len(fold.train),
+                    "n_test": len(fold.test),
+                    "decades": [float(fold.decades.min()), float(fold.decades.max())],
+                    "law_weights": dict(self.rules[k].weights),
+                    "discrepancy_per_decade": self.rules[k].scale_mean,
+                    **summary(self.scores[AVERAGE][k], bins(fold.decades)),
+                    "laws": {n: summary(self.scores[n][k], bins(fold.decades)) for n in self.validation.laws},
+                }
+            )
+        return out
+
+    @property
+    def pit(self) -> np.ndarray:
+        """Probability integral transform of each averaged forecast, dims (forecast,)."""
+        parts = [s.pit for s in self.scores[AVERAGE]]
+        return np.concatenate(parts) if parts else np.zeros(0)
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        own: list[Notice] = []
+        if not self.validation.folds:
+            text = (
+                f"{self.runs.name}: the runs span too little compute to cut them into smaller and larger ones; the "
+                "intervals rest on experience with other tables. Add runs at a larger or smaller scale."
+            )
+            own.append(Notice("no_folds", text))
+        elif self.misfit:
+            own.append(Notice("misfit", f"{self.runs.name}: {self.misfit}"))
+        return (*self.runs.notices, *own)
+
+    @property
+    def misfit(self) -> str:
+        """A sentence where the laws, each believed as it stands, missed the larger runs; else empty."""
+        best = max(
+            (self.overall(n)["coverage"]["0.9"] for n in self.validation.laws), default=1.0
+        ) if self.validation.folds else 1.0
+        if best >= MISFIT_COVERAGE:
+            return ""
+        return (
+            f"no single law foretold the larger runs: the best one's 90 % intervals held {best:.0%} of them. The runs "
+            "may change behaviour along compute; the averaged intervals are widened for it."
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a law, and the average."""
+        import pandas as pd
+
+        rows = []
+        for name in self.names:
+            row = self.overall(name)
+            cover = row.pop("coverage", {}) if row else {}
+            rows.append({"law": name, **{f"coverage_{k}": v for k, v in cover.items()}, **row})
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contract's JSON object for `backtest`."""
+        overall = self.overall()
+        body = {
+            "coverage": overall.get("coverage"),
+            "pinball": overall.get("pinball"),
+            "half_width": overall.get("half_width"),
+            "bias": overall.get("bias"),
+            "n_forecasts": overall.get("n_forecasts", 0),
+            "n_cells": overall.get("n_cells", 0),
+            "by_decade": self.by_decade(),
+            "folds": self.folds(),
+            "pit": self.pit.tolist(),
+            "misfit": self.misfit or None,
+            "laws": [
+                {
+                    "law": n,
+                    **self.overall(n),
+                    "by_decade": self.by_decade(n),
+                    "forward_score": self.rule.forward_score[n],
+                    "weight": self.rule.weights[n],
+                }
+                for n in self.validation.laws
+            ],
+            "discrepancy_per_decade": self.rule.scale_mean,
+            "weights_from": self.rule.basis,
+        }
+        return envelope(
+            "backtest",
+            body,
+            ci_prob=self.ci_prob,
+            seconds=self.seconds,
+            seed=self.random_seed,
+            runs_sha256=self.runs.sha256,
+            warnings=self.notices,
+        )
+
+    def __repr__(self) -> str:
+        if not self.validation.folds:
+            return f"Back-test of {self.runs.name}: no cut is possible; {self.rule.basis}"
+        table = self.to_frame().map(lambda v: f"{v:.3g}" if isinstance(v, float) else v)
+        cuts = ", ".join(f"{f.cut:.2g} FLOP ({len(f.train)} runs)" for f in self.validation.folds)
+        head = f"Back-test of {self.runs.name}: cuts at {cuts}"
+        weights = ", ".join(f"{k} {v:.2f}" for k, v in self.rule.weights.items())
+        tail = f"Weights for forecasts: {weights}; discrepancy {self.rule.scale_mean:.1%} per decade"
+        return "\n".join([head, table.to_string(index=False), tail, self.misfit]).rstrip()
+
+    def _repr_html_(self) -> str:
+        return str(self.to_frame().to_html(index=False))
+
+
+# A single law that holds fewer of the larger runs than this within its 90 % intervals is a misfit worth a warning.
+MISFIT_COVERAGE = 0.7
+
+
+def backtest(
+    runs: Any,
+    laws: Sequence[str | ScalingLaw] | None = None,
+    *,
+    noise: str | Noise = "student_t",
+    priors: Mapping[str, Prior] | None = None,
+    random_seed: int = 0,
+    ci_prob: float = 0.9,
+    progressbar: bool = False,
+) -> Backtest:
+    """Back-test laws and their average on a table.
+
+    Parameters
+    ----------
+    runs
+        `Runs`, a path, the name of a known data set, or a DataFrame.
+    laws
+        Laws or their names; the standard set where None.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `fit`.
+    """
+    runs = as_runs(runs)
+    chosen = laws_or_standard(laws)
+    watch = Stopwatch()
+    with reporting(progressbar), watch("folds"):
+        validation = validate_forward(runs, chosen, noise=noise, priors=priors, random_seed=random_seed)
+    found = judge(validation, [specify(law, noise)[0] for law in chosen], random_seed=random_seed)
+    return Backtest(**{**vars(found), "seconds": watch.seconds, "ci_prob": ci_prob})
+
+
+def judge(validation: Validation, laws: Sequence[ScalingLaw], *, random_seed: int = 0) -> Backtest:
+    """Score what a forward validation predicted, the average prequentially."""
+    rules, averaged = [], []
+    singles: dict[str, list[Scores]] = {name: [] for name in validation.laws}
+    for k, fold in enumerate(validation.folds):
+        rule = learn(validation, laws, validation.up_to(fold.cut))
+        rules.append(rule)
+        observed = validation.runs.loss[fold.test]
+        for name in validation.laws:
+            p = validation.predictions[name][k]
+            noise = p.new_runs(np.random.default_rng([random_seed, 307, k]))
+            singles[name].append(score(np.exp(p.log_curve + noise), observed))
+        averaged.append(score(averaged_draws(validation, k, rule, random_seed), observed))
+    return Backtest(
+        runs=validation.runs,
+        validation=validation,
+        scores={AVERAGE: tuple(averaged), **{n: tuple(s) for n, s in singles.items()}},
+        rules=tuple(rules),
+        rule=learn(validation, laws),
+        random_seed=random_seed,
+    )
+
+
+def averaged_draws(validation: Validation, k: int, rule: Averaging, seed: int) -> np.ndarray:
+    """Loss draws of fold k's test runs under an averaging rule, dims (draw, run)."""
+    parts = [validation.predictions[name][k] for name in validation.laws]
+    mixed = blend(rule, validation.laws, [len(p.log_curve) for p in parts], BLEND_DRAWS, seed + k)
+    noises = [p.new_runs(np.random.default_rng([seed, 311, k, i])) for i, p in enumerate(parts)]
+    return np.exp(mixed.log_curve([p.log_curve for p in parts], validation.distances[k]) + mixed.noise(noises))
