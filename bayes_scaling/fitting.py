@@ -216,14 +216,23 @@ def fit(
             reporter().stage(f"{spec.title}: sampling", total=1 + 2 * chains)
             drawn = sample_tables(program, [Table.padded(frame)], settings, [random_seed])[0]
         with watch("collecting"):
-            idata = collect(drawn, spec, noise_spec, runs, frame, program.density.names)
+            idata = collect(drawn, spec, noise_spec, runs, frame, program.density.names, settings)
     return Fit(spec, noise_spec, runs, idata, drawn.diagnostics, settings, ci_prob, watch.seconds)
 
 
 def collect(
-    drawn: Draws, law: ScalingLaw, noise: Noise, runs: Runs, frame: Mapping[str, np.ndarray], unknowns: tuple[str, ...]
+    drawn: Draws,
+    law: ScalingLaw,
+    noise: Noise,
+    runs: Runs,
+    frame: Mapping[str, np.ndarray],
+    unknowns: tuple[str, ...],
+    asked: Settings,
 ) -> DataTree:
-    """The draws as a `DataTree` with named dims, and what it takes to load it again in its attributes."""
+    """The draws as a `DataTree` with named dims, and what it takes to load it again in its attributes.
+
+    `asked` are the settings of the request; a retry may have used others, which are not part of the key.
+    """
     order = [*law.parameters, *law.derived, *noise.parameters]
     labels = runs.run.astype(object)
     inputs = {k: v for k, v in frame.items() if k != "log_loss"}
@@ -242,9 +251,9 @@ def collect(
             "scale": asdict(law.scale),
             "noise": noise.name,
             "priors": priors_of(law, noise),
-            "settings": asdict(drawn.settings),
+            "settings": asdict(asked),
             "diagnostics": drawn.diagnostics.to_dict(),
-            "key": fit_key(runs, law, noise, drawn.settings),
+            "key": fit_key(runs, law, noise, asked),
             "versions": versions(),
             "runs": {"name": runs.name, "source": runs.source, "sha256": runs.sha256},
         }
