@@ -86,3 +86,43 @@ def splits(folder: Path) -> Iterator[Split]:
 
     frame = read("muennighoff_all296").query("epochs <= 1 and loss < 5")
     yield _by_compute("muennighoff_all296", "muennighoff_all296", frame, 2e20, 1e21)
+
+
+def own_splits(folder: Path) -> Iterator[Split]:
+    """Further splits that no setting was chosen on."""
+    yield _by_compute("pile", "pile", load_runs("pile").to_frame(), 2.5e21, 6e21, from_above=True)
+
+    frame = pd.read_csv(folder / "chinchilla_epoch.csv").query("epoch_excluded == 0")
+    yield _by_compute("chinchilla_epoch:early", "chinchilla_epoch", frame, 2.2e19, 1e20)
+
+    frame = pd.read_csv(folder / "openeurollm_best.csv")
+    yield _by_compute("openeurollm_best:early", "openeurollm_best", frame[frame["flag"].isna()], 5e19, 1.5e20)
+
+    frame = pd.read_csv(folder / "gemstones_curves.csv")
+    tokens = sorted(frame["tokens"].unique())
+    kept = [min(tokens, key=lambda t, aim=aim: abs(t - aim)) for aim in (1e10, 2e10, 4e10, 8e10, 1.6e11, 3.2e11)]
+    frame = _best(frame[frame["tokens"].isin(kept)], ["params", "tokens"])
+    yield _by_compute("gemstones", "gemstones_curves", frame, 1e20, 4e20)
+
+    frame = pd.read_csv(folder / "gadre_overtraining.csv")
+    frame["params"] = frame["params_nonemb"].astype(float)
+    frame["flops"] = 6 * frame["params"] * frame["tokens"].astype(float)
+    for measure in ("loss_paloma_redpajama", "loss_paloma_dolma_100_programing_languages"):
+        part = frame[frame["train_data"] == "rpj"].assign(loss=lambda f, m=measure: f[m])
+        train = (part["params"] < 5e8) & (part["chinchilla_mult"] >= 1)
+        yield _split(f"gadre:rpj:{measure[5:]}", "gadre_overtraining", part, train, part["params"] > 1e9)
+
+    frame = pd.read_csv(folder / "porian_isoflop.csv")
+    for config in ("rw|base|long|kaplan|standard|val", "owt2|base|long|kaplan|standard|val"):
+        part = frame[(frame["config"] == config) & (frame["flops"] >= 1e17)]
+        if len(part):
+            best = part.groupby("flops")["loss"].transform("min")
+            part = part[part["loss"] <= 1.05 * best]
+            yield _by_compute(f"porian:{config}", "porian_isoflop", part, 1.7e18, 6e18, include=True)
+
+    frame = _best(pd.read_csv(folder / "misfitting_final.csv").query("loss < 4.5"), ["params", "tokens"])
+    top = frame["flops"].max()
+    yield _by_compute("misfitting_final:early", "misfitting_final", frame, top / 40, top / 8, from_above=True)
+
+    frame = pd.read_csv(folder / "muennighoff_fit182.csv").query("epochs <= 4 and loss < 4.5")
+    yield _by_compute("muennighoff_fit182:4 epochs", "muennighoff_fit182", frame, 2e20, 1e21)
