@@ -63,7 +63,9 @@ def prior_averaging(laws: Sequence[ScalingLaw]) -> Averaging:
     return _combine(laws, np.zeros((len(laws), len(SCALES))), 0)
 
 
-def learn(validation: Validation, laws: Sequence[ScalingLaw], known: Sequence[tuple[int, np.ndarray]] | None = None) -> Averaging:
+def learn(
+    validation: Validation, laws: Sequence[ScalingLaw], known: Sequence[tuple[int, np.ndarray]] | None = None
+) -> Averaging:
     """The averaging rule that forward validation supports.
 
     Parameters

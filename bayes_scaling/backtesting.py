@@ -132,9 +132,11 @@ class Backtest:
     @property
     def misfit(self) -> str:
         """A sentence where the laws, each believed as it stands, missed the larger runs; else empty."""
-        best = max(
-            (self.overall(n)["coverage"]["0.9"] for n in self.validation.laws), default=1.0
-        ) if self.validation.folds else 1.0
+        best = (
+            max((self.overall(n)["coverage"]["0.9"] for n in self.validation.laws), default=1.0)
+            if self.validation.folds
+            else 1.0
+        )
         if best >= MISFIT_COVERAGE:
             return ""
         return (

@@ -39,9 +39,7 @@ class Blend:
 
     def log_curve(self, log_curves: Sequence[np.ndarray], where: Distance) -> np.ndarray:
         """Blended log loss plus discrepancy, dims (draw, query), from each law's with dims (its draw, query)."""
-        blended = sum(
-            self.shares[:, i, None] * curve[self.picks[:, i]] for i, curve in enumerate(log_curves)
-        )
+        blended = sum(self.shares[:, i, None] * curve[self.picks[:, i]] for i, curve in enumerate(log_curves))
         return blended + discrepancy(where, self.scale, np.random.default_rng([self.seed, 211]))
 
     def noise(self, noises: Sequence[np.ndarray]) -> np.ndarray:

@@ -101,9 +101,7 @@ def log_evidence_of(program: object, table: Table, x: np.ndarray, log_p: np.ndar
         log_det = np.log(np.diag(root)).sum() + 0.5 * len(mean) * np.log(2 * np.pi)
         white = np.linalg.solve(root, (x[:, using].reshape(-1, len(mean)) - mean).T).T
         log_q = (-0.5 * (white**2).sum(1) - log_det).reshape(x.shape[0], half)
-        estimates.append(
-            bridge_estimate(log_p[:, using], log_q, prior + likelihood, -0.5 * (z**2).sum(1) - log_det)
-        )
+        estimates.append(bridge_estimate(log_p[:, using], log_q, prior + likelihood, -0.5 * (z**2).sum(1) - log_det))
     (a, sd_a), (b, sd_b) = estimates
     both = float(np.hypot(sd_a, sd_b))
     gap = abs(a - b)

@@ -81,10 +81,10 @@ def density(model: pm.Model) -> Density:
     prior = model.logp(vars=model.free_RVs, sum=False)
     likelihood = model.logp(vars=model.observed_RVs, sum=False) if model.observed_RVs else []
     potentials = list(model.potentials)
-    reported = [v for v in get_default_varnames(model.unobserved_value_vars, include_transformed=False)]
+    reported = list(get_default_varnames(model.unobserved_value_vars, include_transformed=False))
 
     shared: dict[str, SharedVariable] = {
-        v.name: v
+        str(v.name): v
         for v in graph_inputs([*prior, *likelihood, *potentials])
         if isinstance(v, SharedVariable) and v.name in model.named_vars
     }
@@ -111,7 +111,8 @@ def density(model: pm.Model) -> Density:
 
     def pointwise(x: Any, data: Data) -> Any:
         terms = likelihoods(*split(x), *(data[name] for name in arguments))
-        return jnp.concatenate([jnp.ravel(t) for t in terms]) if terms else jnp.zeros(0)
+        # Nothing observed: one observation that says nothing, because JAX cannot map over empty ones.
+        return jnp.concatenate([jnp.ravel(t) for t in terms]) if terms else jnp.zeros(1)
 
     names = [v.name for v in reported]
 

@@ -133,8 +133,8 @@ def diagnose(
     elif not _modes_shared(where, x):
         shares = ", ".join(f"{w:.0%}" for w in where.rivals)
         warned.append(
-            f"The posterior has {len(where.rivals)} separate modes (approximate shares {shares}) that the chains do not "
-            "move between, so their shares in the draws are off. Let a prior, or more runs, decide between them."
+            f"The posterior has {len(where.rivals)} separate modes (approximate shares {shares}) that the chains do "
+            "not move between, so their shares in the draws are off. Let a prior, or more runs, decide between them."
         )
     if n < unknowns:
         warned.append(f"{n} runs for {unknowns} unknowns: the priors decide what the runs cannot. Add runs.")

@@ -126,9 +126,7 @@ class Program:
         """One chain of NUTS from `start` (unconstrained); see `nuts.chain`."""
 
         def make() -> Callable[..., Any]:
-            def program(
-                key: Any, start: Any, arrays: Any, target: Any, data: Any, mask: Any
-            ) -> Any:
+            def program(key: Any, start: Any, arrays: Any, target: Any, data: Any, mask: Any) -> Any:
                 log_density = lambda x: self.density.log_density(x, data, mask)  # noqa: E731
                 return nuts.chain(
                     log_density,

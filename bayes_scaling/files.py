@@ -14,7 +14,7 @@ from typing import Any
 from bayes_scaling.errors import DataError
 
 
-def write_with(path: Path | str, write: Callable[[Path], None]) -> Path:
+def write_with(path: Path | str, write: Callable[[Path], object]) -> Path:
     """Call `write(temporary)` and move the result to `path`; nothing half-written is ever seen under `path`.
 
     Raises
@@ -45,7 +45,7 @@ def write_with(path: Path | str, write: Callable[[Path], None]) -> Path:
 
 
 def write_text(path: Path | str, text: str) -> Path:
-    return write_with(path, lambda p: p.write_text(text, encoding="utf-8") and None)
+    return write_with(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 
 def finite(value: Any) -> Any:

@@ -105,7 +105,7 @@ class Fit:
         for name, variable in self.idata["posterior"].data_vars.items():
             bulk, tail, rhat = ess_and_rhat(variable.to_numpy())
             diagnostics = {"ess_bulk": bulk, "ess_tail": tail, "rhat": rhat}
-            out[str(name)] = interval_value(variable.to_numpy(), prob) | diagnostics
+            out[str(name)] = {**interval_value(variable.to_numpy(), prob), **diagnostics}
         return out
 
     def to_frame(self) -> pd.DataFrame:
@@ -161,7 +161,9 @@ def fit_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> st
     """A hash that two fits share exactly when they are the same computation."""
     parts = {
         "runs": runs.sha256,
-        "inputs": {k: hashlib.sha256(np.asarray(v).tobytes()).hexdigest() for k, v in columns(law, noise, runs).items()},
+        "inputs": {
+            k: hashlib.sha256(np.asarray(v).tobytes()).hexdigest() for k, v in columns(law, noise, runs).items()
+        },
         "law": law.signature,
         "noise": noise.name,
         "priors": priors_of(law, noise),

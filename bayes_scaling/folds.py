@@ -45,9 +45,13 @@ def forward_folds(runs: Runs, *, most: int = MOST, gap: float = GAP, fewest: int
         candidates = [c for c in np.unique(log_c) if _usable(runs, log_c, c, width, fewest)]
         if candidates:
             aims = np.linspace(candidates[0], candidates[-1], most) if len(candidates) > 1 else [candidates[0]]
-            cuts = sorted({min(candidates, key=lambda c, aim=aim: (abs(c - aim), c)) for aim in aims})
+            cuts = sorted({_nearest(candidates, aim) for aim in aims})
             return [_fold(log_c, c, width) for c in cuts]
     return []
+
+
+def _nearest(candidates: list[float], aim: float) -> float:
+    return min(candidates, key=lambda c: (abs(c - aim), c))
 
 
 def _usable(runs: Runs, log_c: np.ndarray, cut: float, gap: float, fewest: int) -> bool:

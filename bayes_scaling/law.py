@@ -175,9 +175,7 @@ class ScalingLaw:
         parameters = {k: v for k, v in self.parameters.items() if k != rule.replaces}
         parameters[name] = Parameter(prior, "given by the user", "")
         inner = _Swapped(self.formula, rule, self.scale)
-        derived: dict[str, Formula] = {
-            k: _SwappedDerived(f, rule) for k, f in self.derived.items() if k != name
-        }
+        derived: dict[str, Formula] = {k: _SwappedDerived(f, rule) for k, f in self.derived.items() if k != name}
         derived[rule.replaces] = rule.inverse
         exponent = self.optimum_exponent and _SwappedExponent(self.optimum_exponent, rule, self.scale)
         optimum = self.optimum and _SwappedOptimum(self.optimum, rule)

@@ -43,10 +43,7 @@ def newton(objective: Callable[[Any], Any], x: Any) -> tuple[Any, Any, Any, Any]
         x, f, g, h, proposal, damping, _, i = state
         f_new, g_new, h_new, good = derivatives(proposal)
         better = good & (f_new <= f + 1e-12 * jnp.abs(f))
-        x, f, g, h = (
-            jnp.where(better, new, old)
-            for new, old in ((proposal, x), (f_new, f), (g_new, g), (h_new, h))
-        )
+        x, f, g, h = (jnp.where(better, new, old) for new, old in ((proposal, x), (f_new, f), (g_new, g), (h_new, h)))
         damping = jnp.clip(jnp.where(better, damping * 0.2, damping * 5.0 + 1e-6), 1e-12, 1e12)
         values, vectors = jnp.linalg.eigh(h)
         rotated = vectors.T @ g

@@ -116,7 +116,15 @@ def _draw_laplace(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any
 NOISES: dict[str, Noise] = {
     noise.name: noise
     for noise in (
-        Noise("student_t", "Student-t", {"sigma": _SIGMA, "nu": _NU}, _student_t, _logpdf_student_t, _draw_student_t, False),
+        Noise(
+            "student_t",
+            "Student-t",
+            {"sigma": _SIGMA, "nu": _NU},
+            _student_t,
+            _logpdf_student_t,
+            _draw_student_t,
+            False,
+        ),
         Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True),
         Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True),
         Noise(

@@ -46,10 +46,10 @@ def optimal_params(
         p = SimpleNamespace(**{k: np.asarray(values[k], float)[:, None] for k in law.parameters})
         return np.asarray(law.optimum(p, law.scale, budgets[None, :]))
     search = _search(law, compute)
-    p = {k: np.asarray(values[k], float) for k in law.parameters}
+    draws = {k: np.asarray(values[k], float) for k in law.parameters}
     low = np.full_like(budgets, np.log(SMALLEST_PARAMS))
     high = np.log(compute.tokens(SMALLEST_TOKENS, budgets))  # 6 N D is symmetric: the N that leaves that many tokens
-    return np.asarray(search(p, budgets, low, high))
+    return np.asarray(search(draws, budgets, low, high))
 
 
 _SEARCHES: dict[tuple[str, str], Any] = {}
@@ -89,4 +89,3 @@ def _compile_search(law: ScalingLaw, compute: ComputeModel) -> Any:
 
     over_budgets = jax.vmap(one, in_axes=(None, 0, 0, 0))
     return jax.jit(jax.vmap(over_budgets, in_axes=(0, None, None, None)))
-

@@ -161,9 +161,7 @@ def _describe(program: Program, table: Table, chains: list[Any], found: Modes | 
     scalars = {
         f"{name}{list(i) if i else ''}": v[(..., *i)] for name, v in values.items() for i in np.ndindex(*v.shape[2:])
     }
-    verdict = diagnose(
-        scalars | {"lp": stats["lp"]}, stats, found, x, n=table.n, unknowns=program.density.size
-    )
+    verdict = diagnose(scalars | {"lp": stats["lp"]}, stats, found, x, n=table.n, unknowns=program.density.size)
     return Draws(
         x=x,
         values=values,

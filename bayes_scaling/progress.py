@@ -37,7 +37,8 @@ class Lines:
 
     def __init__(self, heartbeat: float = 4.0) -> None:
         self._start = self._last = time.monotonic()
-        self._title, self._done, self._total = "", 0, None
+        self._title, self._done = "", 0
+        self._total: int | None = None
         self._stop = threading.Event()
         self._heartbeat = heartbeat
         self._thread = threading.Thread(target=self._beat, daemon=True)

@@ -103,7 +103,7 @@ def calibrate(
         part = range(begin, min(begin + chunk, replicates))
         tables = [Table.padded(frames[i], padded_length(n)) for i in part]
         drawn = sample_tables(program, tables, Settings(draws=250), [random_seed + 13 * i for i in part])
-        for i, d, table in zip(part, drawn, tables, strict=True):
+        for i, d in zip(part, drawn, strict=True):
             verdicts.append(d.diagnostics.verdict)
             keep = np.linspace(0, d.x.shape[0] * d.x.shape[1] - 1, RANK_DRAWS).round().astype(int)
             for name in truth:

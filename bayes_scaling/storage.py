@@ -98,10 +98,12 @@ def load_fit(path: Path | str, law: ScalingLaw | None = None) -> Fit:
     except KeyError as error:
         raise DataError(f"{path} is a netCDF file but not a fit of ours (no {error}). {hint}") from error
     except Exception as error:  # whatever h5py, xarray or json say of a damaged file, the user needs one sentence
-        raise DataError(f"{path} cannot be read: it is truncated or damaged ({type(error).__name__}). {hint}") from error
+        raise DataError(
+            f"{path} cannot be read: it is truncated or damaged ({type(error).__name__}). {hint}"
+        ) from error
     try:
         base = get_law(law or name).with_scale(**scale)
-        spec, noise_spec = specify(base, noise, {k: v for k, v in priors.items()})
+        spec, noise_spec = specify(base, noise, priors)
     except UsageError as error:
         raise DataError(f"{path} holds a fit of a law that is not installed as it was: {error}") from error
     return Fit(spec, noise_spec, runs, tree, diagnostics, settings)

@@ -72,7 +72,9 @@ class Predicted:
         return np.asarray(logsumexp(stacked, axis=0) - np.log(len(scale)))
 
 
-def predicted(law: ScalingLaw, noise: Noise, values: Mapping[str, np.ndarray], verdict: str, train: Runs, queries: Runs) -> Predicted:
+def predicted(
+    law: ScalingLaw, noise: Noise, values: Mapping[str, np.ndarray], verdict: str, train: Runs, queries: Runs
+) -> Predicted:
     """A law's draws for `queries`; `values` has dims (draw,)."""
     column = {k: np.asarray(v, float)[:, None] for k, v in values.items()}
     frame = columns(law, noise, queries)
@@ -144,7 +146,9 @@ def validate_forward(
         if not folds:
             predictions[spec.name] = ()
             continue
-        reporter().stage(f"{spec.title}: forward validation at {len(folds)} cuts", total=len(folds) * (1 + 2 * FOLD_CHAINS))
+        reporter().stage(
+            f"{spec.title}: forward validation at {len(folds)} cuts", total=len(folds) * (1 + 2 * FOLD_CHAINS)
+        )
         frames = [columns(spec, noise_spec, train) for train in trains]
         program = program_for(spec, noise_spec, frames[0])
         length = padded_length(runs.n)
@@ -160,10 +164,7 @@ def validate_forward(
         folds=folds,
         laws=tuple(predictions),
         predictions=predictions,
-        distances=tuple(
-            distance(train, test.params, test.tokens)
-            for train, test in zip(trains, tests, strict=True)
-        ),
+        distances=tuple(distance(train, test.params, test.tokens) for train, test in zip(trains, tests, strict=True)),
     )
 
 

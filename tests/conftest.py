@@ -20,9 +20,7 @@ def local_data() -> Path:
     it."""
     named = os.environ.get("BAYES_SCALING_LOCAL_DATA")
     if not named:
-        pytest.skip(
-            "BAYES_SCALING_LOCAL_DATA is not set: it names a folder of public tables that are not shipped"
-        )
+        pytest.skip("BAYES_SCALING_LOCAL_DATA is not set: it names a folder of public tables that are not shipped")
     return Path(named)
 
 

@@ -183,7 +183,9 @@ def test_coupled_contains_chinchilla_and_kaplan_with_a_floor():
         )
 
 
-@pytest.mark.parametrize(("law", "name"), [("chinchilla", "A"), ("chinchilla", "B"), ("kaplan", "N_c"), ("coupled", "R")])
+@pytest.mark.parametrize(
+    ("law", "name"), [("chinchilla", "A"), ("chinchilla", "B"), ("kaplan", "N_c"), ("coupled", "R")]
+)
 def test_a_direct_prior_on_a_derived_constant_changes_coordinates_only(law, name):
     base = get_law(law)
     swapped = base.with_priors({name: lognormal(median=500, sigma=1)})
