@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ROPE = 0.02
-PRIOR_DRAWS = 20_000
+PRIOR_DRAWS = 10_000
 # Where there is no closed form: the slope between budgets this many e-folds on either side.
 HALF_STEP = 0.1
 
@@ -45,8 +45,7 @@ class Hypothesis:
     def __post_init__(self) -> None:
         if not 0 < self.lower <= self.upper < 1:
             raise UsageError(
-                f"Hypothesis '{self.name}': [{self.lower:g}, {self.upper:g}] must lie between 0 and 1, "
-                "the lower first."
+                f"Hypothesis '{self.name}': [{self.lower:g}, {self.upper:g}] must lie between 0 and 1, the lower first."
             )
 
 
@@ -161,9 +160,7 @@ class Exponents:
 
     def __repr__(self) -> str:
         a = self.interval
-        head = (
-            f"a = d log N* / d log C, {self.name}: {a['median']:.3f} ({a['lower']:.3f} to {a['upper']:.3f})"
-        )
+        head = f"a = d log N* / d log C, {self.name}: {a['median']:.3f} ({a['lower']:.3f} to {a['upper']:.3f})"
         return f"{head}\n{self.to_frame().to_string(index=False)}"
 
     def _repr_html_(self) -> str:
@@ -226,7 +223,7 @@ def exponents(
     before = [exponent_of(f.law, prior_values(f.law, None, PRIOR_DRAWS, rng), at) for f in group.fits]
     a, weights = np.concatenate(parts), group.draw_weights
     kept = np.isfinite(a) & (weights > 0)
-    missing = float(1 - weights[kept].sum())
+    missing = float(weights[~kept].sum())
     if not kept.any():
         raise UsageError("No draw has an optimum along the curve of equal compute, so there is no exponent.")
     effective = _effective(group, parts)
@@ -261,9 +258,7 @@ def _effective(group: Ensemble, parts: Sequence[np.ndarray]) -> float:
     return 1 / total
 
 
-def _weigh(
-    hypothesis: Hypothesis, posterior: Sample, prior: Sample, rope: float, rng: np.random.Generator
-) -> Claim:
+def _weigh(hypothesis: Hypothesis, posterior: Sample, prior: Sample, rope: float, rng: np.random.Generator) -> Claim:
     point = hypothesis.lower == hypothesis.upper
     region = (max(hypothesis.lower - rope, 1e-9), min(hypothesis.upper + rope, 1 - 1e-9))
     mass, prior_mass = _mass(posterior, *region), _mass(prior, *region)

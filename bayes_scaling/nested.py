@@ -153,7 +153,8 @@ def integrate(death: np.ndarray, birth: np.ndarray, rng: np.random.Generator) ->
     weights = shell + death[:, None]
     log_z = logsumexp(weights, axis=0)
     share = np.exp(weights - log_z)
-    information = float(np.mean(np.sum(np.where(share > 0, share * death[:, None], 0.0), axis=0) - log_z))
+    seen = np.isfinite(death)
+    information = float(np.mean(death[seen] @ share[seen] - log_z))
     first = max(int(np.isnan(birth).sum()), 1)
     sd = max(float(log_z.std(ddof=1)), float(np.sqrt(max(information, 0.0) / first)))
     return float(log_z.mean()), sd
