@@ -273,18 +273,20 @@ def _tree(
 ) -> DataTree:
     from arviz_base import from_dict
 
+    unconstrained = {"unconstrained_posterior": {"x": drawn.x}}
     tree: DataTree = from_dict(
         {
             "posterior": dict(posterior),
-            "unconstrained_posterior": {"x": drawn.x},
             "sample_stats": drawn.stats | {"log_prior": drawn.log_prior},
             "log_likelihood": {"log_loss": drawn.log_likelihood},
             "observed_data": dict(observed),
             "constant_data": dict(constant),
         },
-        coords={"run": labels, "unknown": list(unknowns)},
-        dims={"x": ["unknown"], "log_loss": ["run"], **{k: ["run"] for k in constant}},
+        coords={"run": labels},
+        dims={"log_loss": ["run"], **{k: ["run"] for k in constant}},
     )
+    # On its own: dims go by variable name, and a user's model may have an `x`.
+    tree.update(from_dict(unconstrained, coords={"unknown": list(unknowns)}, dims={"x": ["unknown"]}).children)
     return tree
 
 

@@ -203,9 +203,7 @@ def machine() -> dict[str, Any]:
     chip = platform.processor() or platform.machine()
     lines = Path("/proc/cpuinfo")
     if lines.exists():
-        names = [
-            v for k, _, v in (x.partition(":") for x in lines.read_text().splitlines()) if "model name" in k
-        ]
+        names = [v for k, _, v in (x.partition(":") for x in lines.read_text().splitlines()) if "model name" in k]
         chip = names[0].strip() if names else chip
     return {
         "date": date.today().isoformat(),
@@ -246,8 +244,7 @@ def table(result: dict[str, Any]) -> str:
     for kind in ("warm", "cold"):
         for name in SAMPLERS:
             s, ess, rate, bad, rhat = (
-                result[f"{key}_{kind}_{name}"]
-                for key in ("seconds", "ess", "ess_per_second", "divergences", "rhat")
+                result[f"{key}_{kind}_{name}"] for key in ("seconds", "ess", "ess_per_second", "divergences", "rhat")
             )
             if s is not None:
                 lines.append(f"{kind:5} {name:8} {s:8.2f} {ess:7.0f} {rate:8.1f} {bad:10.0f} {rhat:7.4f}")
@@ -257,9 +254,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("BAYES_SCALING_LOCAL_DATA"))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=("warm", "cold"), help="leave the other out")
