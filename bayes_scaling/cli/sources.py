@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,7 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def posterior(arguments: argparse.Namespace) -> Posterior:
-    """The fit in FIT.nc; or one law's, or the average over laws by their evidence, on RUNS."""
+    """The fit in FIT.nc; or one law's, or the average over laws by forward validation, on RUNS."""
     if is_saved(arguments):
         return _saved(arguments)
     laws, settings = law_choice(arguments), sampling(arguments)
@@ -101,12 +101,34 @@ def posterior(arguments: argparse.Namespace) -> Posterior:
         from bayes_scaling.fitting import fit
 
         one = fit(runs, laws[0], **settings)
-        return Posterior(one, one.notices, one.seconds)
-    from bayes_scaling.comparing import compare
+        return Posterior(one, (*one.notices, _alone(one)), one.seconds)
+    return _averaged(runs, laws, settings)
 
-    evidence = compare(runs, laws, **settings)
-    kept = tuple(n for n in evidence.notices if n.code != "loo_pareto_k")  # the weights do not rest on it
-    return Posterior(evidence.ensemble(), kept, evidence.seconds)
+
+def _averaged(runs: Runs, laws: Sequence[str] | None, settings: Mapping[str, Any]) -> Posterior:
+    from bayes_scaling.cli import forward
+    from bayes_scaling.comparing import fit_laws
+    from bayes_scaling.progress import reporting
+    from bayes_scaling.provenance import Stopwatch
+
+    watch = Stopwatch()
+    shown = settings["progressbar"]
+    with reporting(shown):
+        with watch("fits"):
+            fits = fit_laws(runs, laws, **settings)
+        with watch("validation"):
+            group, tested = forward.averaged(fits, settings["random_seed"], shown)
+    # Of every fit: one that failed is left out of the average, and that must be said.
+    told = [n for f in fits for n in f.notices]
+    return Posterior(group, (*told, *(n for n in tested.notices if n not in told)), watch.seconds)
+
+
+def _alone(fit: Fit) -> Notice:
+    text = (
+        f"The interval takes one law, {fit.law.title}, for the truth and does not widen for the law being "
+        "wrong; '--law average' on the runs weighs several laws by what they foretold, and widens with distance."
+    )
+    return Notice("one_law", text)
 
 
 def _saved(arguments: argparse.Namespace) -> Posterior:
@@ -120,7 +142,7 @@ def _saved(arguments: argparse.Namespace) -> Posterior:
     fit = load_fit(arguments.runs)
     if arguments.law not in (None, (values.AVERAGE,), (fit.law.name,)):
         raise UsageError(f"{arguments.runs} holds a fit of '{fit.law.name}', not of '{arguments.law[0]}'.")
-    return Posterior(fit, fit.notices, {})
+    return Posterior(fit, (*fit.notices, _alone(fit)), {})
 
 
 def writable(path: Path | str) -> Path:

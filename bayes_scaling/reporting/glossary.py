@@ -40,6 +40,52 @@ TERMS: tuple[tuple[str, str], ...] = (
         "How many powers of ten a question lies outside the range the laws were learned from. "
         "One decade is a factor of ten. The further, the more rests on the law being right.",
     ),
+    (
+        "back-test",
+        "A rehearsal of the forecast on runs already made: laws are fitted to the smaller runs, the larger ones "
+        "are forecast, and the forecasts are held against what came.",
+    ),
+    (
+        "cut",
+        "An amount of compute at which the runs are divided for the back-test: those up to it are learned "
+        "from, those at least 0.3 decades beyond it (0.15 in a narrow table) are forecast.",
+    ),
+    (
+        "cell",
+        "The forecasts of one cut within 0.3 decades of distance. They err together, so a cell counts once in "
+        "every score, however many runs are in it.",
+    ),
+    (
+        "discrepancy",
+        "What all laws together may be wrong by: a line in the decades of compute beyond the runs (and of N or "
+        "D where one leaves its range by more), drawn anew for each draw of a forecast. Its size is learned from "
+        "the back-test and from other public tables. It is the same for two plans of equal compute.",
+    ),
+    (
+        "blend",
+        "How laws are averaged: each draw of a forecast mixes the laws' curves in random proportions about "
+        "their weights, because the truth tends to lie between laws rather than at one.",
+    ),
+    (
+        "coverage, held",
+        "The share of larger runs whose loss ended inside their interval. For 90 % intervals that are honest "
+        "it is about 90 %.",
+    ),
+    (
+        "pinball",
+        "A score of quantiles, here of the 5, 25, 50, 75 and 95 % ones, in per cent of the loss: small for "
+        "forecasts that are near and say how sure they are. Lower is better.",
+    ),
+    (
+        "half-width, bias",
+        "Of the back-test: half the width of the 90 % interval; median forecast minus what came, positive "
+        "where forecasts were too high. Both in per cent of the loss.",
+    ),
+    (
+        "forward score",
+        "The mean over cells of the log density that a law fitted to smaller runs, with a discrepancy of 1 % "
+        "per decade, gave to the larger ones; in nats, higher is better. It is what weighs the laws in forecasts.",
+    ),
     ("compute-optimal frontier", "For each budget of compute, the N and D that give the lowest loss."),
     (
         "exponent a",

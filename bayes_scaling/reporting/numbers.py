@@ -98,12 +98,17 @@ def _residuals(fit: Fit) -> list[dict[str, Any]]:
     ]
 
 
-def _at_optimum(study: Study, front: Frontier) -> Forecast:
-    """One new run at the median allocation of each of a frontier's budgets."""
+def _at_optimum(study: Study, front: Frontier, kind: str = "new-run") -> Forecast:
+    """One new run, or the curve, at the median allocation of each of a frontier's budgets."""
     params = np.array([row["params"]["median"] for row in front.rows()])
     tokens = SIX_ND.tokens(params, front.flops)
     return forecast(
-        study.averaged(), params=params, tokens=tokens, ci_prob=study.ci_prob, random_seed=study.random_seed
+        study.averaged(),
+        params=params,
+        tokens=tokens,
+        kind=kind,
+        ci_prob=study.ci_prob,
+        random_seed=study.random_seed,
     )
 
 
@@ -129,6 +134,7 @@ def forecast_numbers(study: Study) -> dict[str, Any]:
     ]
     body["tenfold"] = _tenfold(study)
     body["law_weights"] = group.law_weights
+    body["discrepancy_per_decade"] = group.averaging.scale_mean if group.averaging else None
     body["target_loss"] = study.target_loss
     return body
 
@@ -157,21 +163,22 @@ def _law_row(fit: Fit, weight: float, at: dict[str, Any], study: Study) -> dict[
 
 
 def _tenfold(study: Study) -> list[dict[str, Any]]:
-    """What each tenfold of compute takes off the best attainable loss, starting from the largest run's
-    compute."""
+    """What each tenfold of compute takes off the loss at the best allocation, starting from the largest run's
+    compute: the curves' difference draw by draw, the discrepancy's growth included."""
     steps = float(study.runs.flops.max()) * np.array([1.0, 10.0, 100.0])
     front = frontier(study.averaged(), steps, ci_prob=study.ci_prob)
-    loss, params, weights = front.draws("loss"), front.draws("params"), front.weights
+    curve = _at_optimum(study, front, "curve")
+    params, weights = front.draws("params"), front.weights
     rows = []
     for j in range(len(steps) - 1):
-        keep = np.isfinite(loss[:, j]) & np.isfinite(loss[:, j + 1])
-        gain = loss[keep, j] - loss[keep, j + 1]
+        keep = np.isfinite(params[:, j]) & np.isfinite(params[:, j + 1])
+        gain = curve.draws[:, j] - curve.draws[:, j + 1]
         times = params[keep, j + 1] / params[keep, j]
         rows.append(
             {
                 "from_flops": float(steps[j]),
                 "to_flops": float(steps[j + 1]),
-                "gain": interval_value(gain, study.ci_prob, weights[keep]),
+                "gain": interval_value(gain, study.ci_prob, curve.weights),
                 "params_times": interval_value(times, study.ci_prob, weights[keep]),
             }
         )
@@ -230,6 +237,9 @@ def compare_numbers(study: Study) -> dict[str, Any]:
     weights = study.group.law_weights if study.group else {}
     body = study.evidence.to_dict() | {"ok": study.evidence.ok, "best": study.evidence.best}
     body["weights_in_forecasts"] = weights
+    scores = study.backtest.rule.forward_score if study.backtest else {}
+    for row in body["laws"]:
+        row["forward_score"] = scores.get(row["law"])
     return body
 
 

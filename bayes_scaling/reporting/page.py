@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from bayes_scaling.datasets import is_dataset
 from bayes_scaling.files import finite
-from bayes_scaling.reporting import prose, theme
+from bayes_scaling.reporting import prose, theme, trust_prose
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat, say
 from bayes_scaling.reporting.glossary import TERMS
@@ -60,7 +60,7 @@ def make(data: Mapping[str, Any]) -> Made:
             bundle=Markup(_bundle()),
             sections=sections,
             headline=[_sentence(p) for p in prose.headline(data)],
-            cautions=[_sentence(p) for p in prose.cautions(data)],
+            cautions=[_sentence(p) for p in (*trust_prose.cautions(data), *prose.cautions(data))],
             tiles=tiles(data),
             status=status(data),
             command=command(data),

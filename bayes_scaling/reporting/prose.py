@@ -61,9 +61,8 @@ def headline(data: Data) -> list[Prose]:
     if data["forecast"]:
         row = data["forecast"]["tenfold"][0]
         text = say(
-            "Ten times the compute of the largest run takes <b>{gain} nats</b> off the best attainable "
-            "loss ({ci} "
-            "interval {range}).",
+            "Ten times the compute of the largest run takes <b>{gain} nats</b> off the loss at the best "
+            "allocation ({ci} interval {range}).",
             gain=w.loss(row["gain"]),
             ci=ci,
             range=w.loss_range(row["gain"]),
@@ -105,20 +104,25 @@ def _leader(data: Data) -> Any:
     return say(
         "Of {n} laws, <b>{law}</b> is the most probable ({share}); its lead over {second}, "
         "{bf}\u00a0±\u00a0{sd}\u00a0nats, "
-        "is <b>{verdict}</b>{tail}.",
+        "<b>{verdict}</b>{tail}.",
         n=len(rows),
         law=names[rows[0]["law"]],
         share=w.percent(rows[0]["probability"]),
         second=names[first["denominator"]],
         bf=w.fixed(first["log_bf"], 2),
         sd=w.fixed(first["log_bf_sd"], 2),
-        verdict=verdict_words(first["verdict"]),
+        verdict=_judged(first["verdict"]),
         tail=tail,
     )
 
 
-def verdict_words(verdict: str) -> str:
-    return f"{verdict} evidence" if verdict in ("positive", "strong", "very strong") else verdict
+def _judged(verdict: str) -> str:
+    """A verdict as what a lead is or does."""
+    if verdict in ("positive", "strong", "very strong"):
+        return f"is {verdict} evidence"
+    return {
+        "depends on the priors or noise: no verdict": "is no verdict, as it depends on the priors or noise",
+    }.get(verdict, f"is {verdict}")
 
 
 def cautions(data: Data) -> list[Prose]:
@@ -131,11 +135,10 @@ def cautions(data: Data) -> list[Prose]:
         decades = far["decades_beyond"]["flops"]
         if decades >= 0.5:
             text = say(
-                "The budget of {budget} FLOP lies {beyond}. No run checks a law there: the interval holds "
-                "as far as "
-                "one of these laws does.",
+                "The budget of {budget} FLOP lies {beyond}. No run checks a law there{width}.",
                 budget=w.flop(far["budget"]),
                 beyond=beyond(decades),
+                width=_allowance(data, decades),
             )
             out.append(Prose(text, "forecast", "caution"))
         out += _disagree(data, names)
@@ -167,6 +170,17 @@ def cautions(data: Data) -> list[Prose]:
     return out
 
 
+def _allowance(data: Data, decades: float) -> str:
+    """What the interval allows there for all laws being wrong together."""
+    share = data["forecast"]["discrepancy_per_decade"]
+    if not share:
+        return ": the interval holds as far as one of these laws does"
+    return (
+        f"; for all laws being wrong together the interval allows {w.short(100 * share * decades, 2)}\u00a0% of "
+        "the loss (one standard deviation)"
+    )
+
+
 def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
     rows = [r for r in data["forecast"]["by_law"] if r["weight"] >= 0.01]
     if len(rows) < 2:
@@ -179,7 +193,7 @@ def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
     text = say(
         "The laws disagree here: {low} (weight {u}) expects {a}, {high} (weight {v}) expects {b} nats per "
         "token. "
-        "The average is only as good as these weights.",
+        "The forecast lies between them, and is only as good as these weights.",
         low=names[low["law"]],
         u=w.percent(low["weight"]),
         a=w.fixed(low["median"], digits),
@@ -257,15 +271,23 @@ def forecasts(data: Data) -> list[Prose]:
     weights = [
         f"{names[k]} {w.percent(v)}" for k, v in sorted(body["law_weights"].items(), key=lambda i: -i[1])
     ]
-    basis = {"evidence": "by their probability", "equal": "equally"}.get(body["weights_from"], "as given")
     out = []
     if len(weights) > 1:
         text = say(
-            "The forecast averages over the laws, weighted {basis}: {weights}.",
-            basis=basis,
+            "The forecast blends the laws: each of its draws mixes their curves in random proportions about "
+            "these weights, {weights}, which come from {basis}.",
+            basis=body["weights_from"],
             weights=w.listed(weights),
         )
-        out.append(Prose(text, "evidence"))
+    else:
+        text = say("The forecast rests on one law, {law}.", law=names[next(iter(body["law_weights"]))])
+    if body["discrepancy_per_decade"]:
+        text += say(
+            " To that comes a <b>discrepancy</b>, for all laws may be wrong together: {share} of the loss per "
+            "decade beyond the runs (one standard deviation), nothing among them.",
+            share=f"{w.short(100 * body['discrepancy_per_decade'], 2)}\u00a0%",
+        )
+    out.append(Prose(text, "backtest_weights" if data["backtest"] else "forecast_by_law"))
     if len(body["forecasts"]) > 1:
         ci = w.prob(data["ci_prob"])
         parts = [f"{w.flop(r['budget'])} FLOP: {w.loss(r)} ({w.loss_range(r)})" for r in body["forecasts"]]
@@ -275,9 +297,8 @@ def forecasts(data: Data) -> list[Prose]:
         out.append(Prose(text, "forecast"))
     first, second = body["tenfold"][:2]
     text = say(
-        "The first tenfold of compute beyond the largest run takes {a} nats off the best attainable loss "
-        "({ar}), the "
-        "second {b} ({br}).",
+        "The first tenfold of compute beyond the largest run takes {a} nats off the loss at the best "
+        "allocation ({ar}), the second {b} ({br}).",
         a=w.loss(first["gain"]),
         ar=w.loss_range(first["gain"]),
         b=w.loss(second["gain"]),
@@ -326,7 +347,8 @@ def evidence(data: Data) -> list[Prose]:
         text = say(
             "Evidence asks which law, priors and all, made these runs probable; leave-one-out asks which "
             "predicts a "
-            "run among them best; stacking asks for the best mixture. {verdict}",
+            "run among them best; stacking asks for the best mixture. {verdict} None of them weighs the "
+            "forecasts: the forward score does, which asks what a law fitted to smaller runs said of larger ones.",
             verdict=f"All three point to {names[body['best']]}."
             if same
             else f"They differ here: {names[body['best']]} by evidence, {names[loo['law']]} by "

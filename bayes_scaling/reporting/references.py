@@ -48,6 +48,10 @@ SOURCES: dict[str, str] = {
     "vehtari_rhat": "Vehtari et al. (2021). Rank-normalization, folding, and localization: an improved "
     "R-hat. "
     "arXiv:1903.08008.",
+    "dawid": "Dawid (1984). Statistical theory: the prequential approach. Journal of the Royal Statistical "
+    "Society A 147, 278-292.",
+    "gneiting": "Gneiting and Raftery (2007). Strictly proper scoring rules, prediction, and estimation. "
+    "Journal of the American Statistical Association 102, 359-378.",
     "betancourt": "Betancourt (2016). Diagnosing suboptimal cotangent disintegrations in Hamiltonian Monte "
     "Carlo. "
     "arXiv:1604.00695.",

@@ -16,6 +16,7 @@ from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Figure, Key, Panel, Prose, Table
 from bayes_scaling.reporting.study import Study
+from bayes_scaling.reporting.trust import backtest_numbers, trust_view
 
 Data = Mapping[str, Any]
 Block = Prose | Figure | Table
@@ -205,7 +206,7 @@ def forecast_view(data: Data) -> list[Block]:
         "One new run at the best allocation of each budget",
         f"Compute is counted as {data['runs']['counted']}. A run above the band spent its "
         "compute on another allocation, or was trained less well. Beyond the runs nothing but the laws "
-        "carries the forecast.",
+        "and the discrepancy carries the forecast.",
         "Training runs and the forecast loss of a new run at the best allocation against training compute, "
         "with bands.",
         (figures.loss_figure(runs, body["band"], body["forecasts"], _edge(data), data["ci_prob"]),),
@@ -361,6 +362,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("runs", "What was asked, of which runs", numbers.runs_numbers, runs_view),
     Section("fit", "What the runs say about each law", numbers.fit_numbers, posterior_view),
     Section("forecast", "Loss against compute", numbers.forecast_numbers, forecast_view),
+    Section("backtest", "How far to trust this", backtest_numbers, trust_view),
     Section("frontier", "The best allocation", numbers.frontier_numbers, frontier_view),
     Section("compare", "Which law?", numbers.compare_numbers, evidence_view),
     Section("diagnostics", "Can the fits be relied on?", numbers.diagnostics_numbers, diagnostics_view),

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.averages import validated_average
+from bayes_scaling.averaging import prior_averaging
+from bayes_scaling.backtesting import Backtest, judge
 from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
 from bayes_scaling.compute import SIX_ND
-from bayes_scaling.ensemble import Ensemble, ensemble
+from bayes_scaling.ensemble import Ensemble, validated
 from bayes_scaling.errors import DataError, Notice, UsageError, unknown
 from bayes_scaling.fitting import Fit, fit, fit_key, with_ci
 from bayes_scaling.frontiers import Frontier, frontier
@@ -47,9 +50,10 @@ class Study:
     evidence
         The comparison, or None where it could not be made.
     group
-        The laws that need only params and tokens, averaged: what forecasts and frontiers come from. None
-        where
-        there is no such law.
+        The laws that need only params and tokens, averaged by forward validation: what forecasts and
+        frontiers come from. None where there is no such law.
+    backtest
+        The forward validation, judged; None where there is no such law, or it could not be made.
     budgets
         Compute asked about, FLOP, the headline first.
     grid
@@ -69,6 +73,7 @@ class Study:
     target_loss: float | None
     ci_prob: float
     random_seed: int
+    backtest: Backtest | None = None
     resumed: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = field(default=())
 
@@ -206,11 +211,7 @@ def study(
         needs = ", ".join(sorted(set(left.law.inputs) - SIZES))
         text = f"{left.law.title} also needs {needs}, so it has no part in the forecasts and the frontier."
         notices.append(Notice("law_left_out", text))
-    group = None
-    if sized:
-        weights = {f.law.name: evidence.probability[f.law.name] for f in sized} if evidence else None
-        usable = weights if weights and sum(weights.values()) > 0 else None
-        group = ensemble(sized, usable, "evidence" if usable else "equal")
+    group, tested = _averaged(sized, asked.settings.random_seed, notices)
     return Study(
         runs=runs,
         fits=fits,
@@ -221,9 +222,30 @@ def study(
         target_loss=target_loss,
         ci_prob=asked.ci_prob,
         random_seed=asked.settings.random_seed,
+        backtest=tested,
         resumed=resumed,
         notices=tuple(notices),
     )
+
+
+def _averaged(
+    fits: Sequence[Fit], seed: int, notices: list[Notice]
+) -> tuple[Ensemble | None, Backtest | None]:
+    """The average over laws by forward validation, and the back-test; without the latter where it fails, by
+    what is known of the laws from other tables."""
+    if not fits:
+        return None, None
+    laws = [f.law for f in fits]
+    try:
+        group, validation = validated_average(fits, random_seed=seed)
+        tested = judge(validation, laws, random_seed=seed)
+    except DataError:
+        raise
+    except Exception as error:  # forecasts can rest on experience where these runs could not be asked
+        notices.append(Notice("section_failed", f"The back-test could not be made: {error}"))
+        return validated(fits, prior_averaging(laws)), None
+    notices += tested.notices
+    return group, tested
 
 
 def default_budgets(runs: Runs) -> tuple[float, float]:

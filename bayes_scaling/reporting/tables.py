@@ -163,7 +163,8 @@ def frontier(data: Data) -> Table:
     )
     flats = [flat(r) for r in rows]
     shown = tuple(Column(c.label, _of(rows, flats, c), c.numeric) for c in columns)
-    note = f"Intervals are {w.prob(data['ci_prob'])}. The loss is that of the curve, without a run's scatter."
+    note = f"Intervals are {w.prob(data['ci_prob'])}. The loss is that of the laws' curves, "
+    note += "without a run's scatter and without the discrepancy that forecasts add."
     return Table("frontier", "The best allocation of each budget", flats, shown, note)
 
 
@@ -209,6 +210,8 @@ def evidence(data: Data) -> Table:
             "stacking weight",
             lambda r: w.percent(r["stacking_weight"]) if r["stacking_weight"] else "0\u00a0%",
         ),
+        Column("forward score", lambda r: w.fixed(r["forward_score"])),
+        Column("weight in forecasts", lambda r: w.percent(body["weights_in_forecasts"].get(r["law"], 0.0))),
         Column("fit", lambda r: r["verdict"], numeric=False),
     )
     flats = [flat(r) for r in rows]

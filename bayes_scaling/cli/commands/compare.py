@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.cli import options, output, sources
+from bayes_scaling.cli import forward, options, output, sources
 from bayes_scaling.cli.command import Command
 from bayes_scaling.errors import UsageError
 
 if TYPE_CHECKING:
+    from bayes_scaling.backtesting import Backtest
     from bayes_scaling.comparing import Evidence
 
 
@@ -32,17 +34,24 @@ def run(arguments: argparse.Namespace) -> int:
     from bayes_scaling.comparing import compare
 
     result = compare(runs, laws, **settings)
-    return output.emit(arguments, result.to_dict(), _text(result))
+    begin = perf_counter()
+    _, tested = forward.averaged(result.fits, settings["random_seed"], settings["progressbar"])
+    body = forward.scored(result.to_dict(), tested)
+    spent = perf_counter() - begin
+    body["seconds"] = {**body["seconds"], "total": body["seconds"]["total"] + spent, "backtest": spent}
+    return output.emit(arguments, body, _text(result, body, tested))
 
 
-def _text(result: Evidence) -> list[str | output.Table]:
+def _text(result: Evidence, body: dict[str, Any], tested: Backtest) -> list[str | output.Table]:
     rows = [
         [row["law"], f"{row['log_evidence']:.2f} ± {row['log_evidence_sd']:.2f}", f"{row['probability']:.3f}",
          f"{row['elpd_loo']:.1f} ± {row['elpd_loo_se']:.1f}", f"{row['pareto_k_max']:.2f}",
-         f"{row['stacking_weight']:.2f}", row["verdict"]]
-        for row in result.rows()
+         f"{row['stacking_weight']:.2f}", output.number(row["forward_score"], 3),
+         f"{row['forward_weight']:.2f}", row["verdict"]]
+        for row in body["laws"]
     ]  # fmt: skip
-    headers = ["law", "log evidence", "probability", "elpd LOO", "Pareto k", "stacking", "fit"]
+    headers = ["law", "log evidence", "probability", "elpd LOO", "Pareto k", "stacking", "forward score"]
+    headers += ["forward weight", "fit"]
     factors = [
         [f"{b.numerator} over {b.denominator}", f"{b.log_bf:.2f} ± {b.log_bf_sd:.2f}", b.verdict]
         for b in result.bayes_factors
@@ -52,15 +61,18 @@ def _text(result: Evidence) -> list[str | output.Table]:
         output.Table(headers, rows),
         "Log Bayes factors, nats",
         output.Table(["", "log BF", "the evidence is"], factors),
+        "The forward score is the mean log density, in nats, that a law fitted to smaller runs gave to larger\n"
+        f"ones. Forecasts rest on the forward weights, from {tested.rule.basis}: {forward.weights_text(tested.rule)}",
     ]
 
 
 COMMAND = Command(
     name="compare",
     order=50,
-    summary="evidence between laws, Bayes factors, leave-one-out",
+    summary="evidence between laws, Bayes factors, forward score",
     detail="Which law the runs support, and by how much: log evidence (bridge sampling), Bayes factors,\n"
-    "leave-one-out scores and stacking weights.",
+    "leave-one-out scores, stacking weights, and the forward score: how well each law, fitted to smaller\n"
+    "runs, foretold larger ones.",
     configure=configure,
     run=run,
     examples=(

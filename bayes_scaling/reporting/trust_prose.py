@@ -1,0 +1,207 @@
+"""What a careful colleague would say of the intervals, made from the back-test's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bayes_scaling.reporting import words as w
+from bayes_scaling.reporting.blocks import Prose, say
+
+Data = Mapping[str, Any]
+FEW_CELLS, FEW_CUTS = 8, 2
+FAR = 1.0
+"""Decades beyond which forecasts count as far, where some were that far."""
+
+
+def percents(value: float) -> str:
+    """A share of the loss that is in per cent already."""
+    return f"{w.short(abs(value), 2)}\u00a0%"
+
+
+def decades(value: float) -> str:
+    return f"{value:.1f} decade{'' if f'{value:.1f}' == '1.0' else 's'}"
+
+
+def tested(data: Data) -> bool:
+    """Whether there was a back-test that could be made."""
+    return bool(data["backtest"] and data["backtest"]["folds"])
+
+
+def farthest(body: Mapping[str, Any]) -> float:
+    """Decades beyond its cut of the farthest forecast."""
+    return float(max(fold["decades"][1] for fold in body["folds"]))
+
+
+def verdict(data: Data) -> Prose:
+    """How many of the larger runs the intervals held, which way they leaned, and how to take them."""
+    body = data["backtest"]
+    if not body["folds"]:
+        return Prose(_untested(data), "backtest_weights", "caution")
+    held, cells = body["coverage"]["0.9"], body["n_cells"]
+    text = say(
+        "On these runs, 90\u00a0% intervals made from smaller runs held <b>{held}</b> of the larger ones "
+        "({cells} of cut and distance, {n}). ",
+        held=w.percent(held),
+        cells=w.plural(cells, "cell"),
+        n=w.plural(body["n_forecasts"], "forecast"),
+    )
+    text += _lean(body) + " " + _advice(body, held)
+    return Prose(text, "backtest", "" if held >= 0.8 and not _weak(body) else "caution")
+
+
+def _untested(data: Data) -> Any:
+    return say(
+        "<b>These runs cannot test the intervals</b>: they span too little compute to be cut into smaller and "
+        "larger ones with enough runs below. The weights and the discrepancy of {share} per decade are what "
+        "other public tables taught; runs at a smaller or a larger scale would test them here.",
+        share=percents(100 * data["backtest"]["discrepancy_per_decade"]),
+    )
+
+
+def _weak(body: Mapping[str, Any]) -> bool:
+    return bool(body["n_cells"] < FEW_CELLS or len(body["folds"]) < FEW_CUTS)
+
+
+def _far(body: Mapping[str, Any]) -> tuple[float, float]:
+    """From which distance on forecasts are called far, and their mean bias, each cell once."""
+    rows = body["by_decade"]
+    start = FAR if any(r["decades_from"] >= FAR - 0.15 for r in rows) else rows[-1]["decades_from"]
+    far = [r for r in rows if r["decades_from"] >= start - 0.15]
+    cells = sum(r["n_cells"] for r in far)
+    return float(far[0]["decades_from"]), sum(r["bias"] * r["n_cells"] for r in far) / cells
+
+
+def _lean(body: Mapping[str, Any]) -> Any:
+    start, bias = _far(body)
+    width = body["half_width"]
+    where = f"beyond {decades(start)}"
+    if abs(bias) < max(0.25, 0.2 * width):
+        return say(
+            "Forecasts {where} leaned neither way: {bias} too {side} on average, against a half-width of {width}.",
+            where=where,
+            bias=percents(bias),
+            side="high" if bias >= 0 else "low",
+            width=percents(width),
+        )
+    return say(
+        "Forecasts {where} have been <b>{bias} too {side}</b> on average.",
+        where=where,
+        bias=percents(bias),
+        side="high" if bias > 0 else "low",
+    )
+
+
+def _advice(body: Mapping[str, Any], held: float) -> Any:
+    reach = decades(farthest(body))
+    if held >= 0.97:
+        advice = f"Treat a 90 % interval as safe, perhaps wider than it need be, up to {reach} beyond the runs"
+    elif held >= 0.8:
+        advice = f"Treat a 90 % interval as about what it says, up to {reach} beyond the runs"
+    elif held >= 0.55:
+        advice = (
+            f"Treat a 90 % interval as one of about {100 * round(held, 1):.0f} %, and plan for a result "
+            "outside it"
+        )
+    else:
+        advice = "Treat the intervals as too narrow, and the forecast as one possibility among several"
+    advice = advice.replace(" %", "\u00a0%")
+    if not _weak(body):
+        return say("{advice}; further out nothing has been tested.", advice=advice)
+    return say(
+        "{advice}. This is a <b>weak test</b>: {cells} at {cuts} cannot tell a 90\u00a0% interval from a "
+        "70\u00a0% one.",
+        advice=advice,
+        cells=w.plural(body["n_cells"], "cell"),
+        cuts=w.plural(len(body["folds"]), "cut"),
+    )
+
+
+def made_how(data: Data) -> Prose:
+    """What was done, in the order it was done."""
+    folds = data["backtest"]["folds"]
+    text = say(
+        "At {cuts} along compute, every law was fitted again to the runs below the cut only. Laws were weighed "
+        "and the discrepancy sized by what was known there, and the larger runs, at least {gap} beyond, were "
+        "forecast as if they had not been made. Forecasts of one cut at one distance err together: such a cell "
+        "counts once, however many runs are in it. {weak}",
+        cuts=w.plural(len(folds), "cut"),
+        gap=decades(min(fold["decades"][0] for fold in folds)),
+        weak="The cuts share their runs, so even the cells are not independent of one another.",
+    )
+    return Prose(text, "backtest_cuts")
+
+
+def laws_beside(data: Data, names: Mapping[str, str]) -> list[Prose]:
+    """How the average fared beside each law believed alone."""
+    body = data["backtest"]
+    if len(body["laws"]) < 2:
+        return []
+    best = min(body["laws"], key=lambda r: r["pinball"])
+    shares = [f"{names[r['law']]} {w.percent(r['coverage']['0.9'])}" for r in body["laws"]]
+    worse = body["pinball"] > 1.02 * best["pinball"]
+    text = say(
+        "Believed alone, the laws' 90\u00a0% intervals held {shares}. The average lost {average} on the pinball "
+        "score, the best single law, {law}, {single}{tail}",
+        shares=w.listed(shares),
+        average=percents(body["pinball"]),
+        law=names[best["law"]],
+        single=percents(best["pinball"]),
+        tail="; which law that would be was not known beforehand." if worse else ".",
+    )
+    return [Prose(text, "backtest")]
+
+
+def weights(data: Data, names: Mapping[str, str]) -> Prose:
+    """What forecasts beyond these runs rest on."""
+    body = data["backtest"]
+    parts = [f"{names[r['law']]} {w.percent(r['weight'])}" for r in _by_weight(body)]
+    share = 100 * body["discrepancy_per_decade"]
+    text = say(
+        "Forecasts beyond these runs rest on {basis}: {weights}, and a discrepancy of {share} of the loss per "
+        "decade, {two} at two decades (one standard deviation).",
+        basis=body["weights_from"],
+        weights=w.listed(parts),
+        share=percents(share),
+        two=percents(2 * share),
+    )
+    return Prose(text, "backtest_weights")
+
+
+def _by_weight(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(body["laws"], key=lambda r: -r["weight"])
+
+
+def misfit(data: Data) -> list[Prose]:
+    body = data["backtest"]
+    if not body or not body["misfit"]:
+        return []
+    text = body["misfit"]
+    return [Prose(say("<b>Misfit</b>: {text}", text=text), "backtest", "caution")]
+
+
+def unsound(data: Data, names: Mapping[str, str]) -> list[Prose]:
+    """Fits below a cut that did not pass their checks."""
+    bad = [
+        f"{names[law]} below {w.flop(fold['cut'])} FLOP"
+        for fold in data["backtest"]["folds"]
+        for law, value in fold["verdicts"].items()
+        if value == "failed"
+    ]
+    if not bad:
+        return []
+    text = say(
+        "{n} made for the back-test did not pass the checks ({which}); the forecasts from there are less sure. "
+        "The fits behind this report's own forecasts are not among them.",
+        n=w.plural(len(bad), "fit"),
+        which="; ".join(bad),
+    )
+    return [Prose(text, "backtest_cuts", "caution")]
+
+
+def cautions(data: Data) -> list[Prose]:
+    """What of it belongs at the top of the report."""
+    if not data["backtest"]:
+        return []
+    said = verdict(data)
+    return [*misfit(data), Prose(said.text, said.table, "caution")]
