@@ -51,10 +51,10 @@ def cores() -> int:
 
 
 def padded_length(n: int) -> int:
-    """The next of 16, 24, 32, 48, 64, 96, ...: few shapes to compile, at most half as much again to compute."""
-    size = 16
+    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory."""
+    size = 32
     while size < n:
-        if size * 3 // 2 >= n:
+        if size >= 256 and size * 3 // 2 >= n:
             return size * 3 // 2
         size *= 2
     return size
