@@ -6,11 +6,12 @@ Everybody samples the Chinchilla law with Student-t noise (`build("chinchilla", 
 each with its own default warm-up. The runs are the 245 digitised ones of Hoffmann et al. where
 BAYES_SCALING_LOCAL_DATA or `--data` names a folder that holds `chinchilla_epoch.csv`; else as many simulated ones.
 
-Warm: all in one process, in turn, after one run each that is not counted; nutpie's model is compiled once. Cold: a
-new process for each run, an empty compilation cache (JAX's, PyTensor's, Numba's), byte code compiled; the clock
-runs from asking for the process to having the draws. Warm-up is paid for. Ours is timed with its own verdict, theirs
-without one. The ESS that counts is the lowest of bulk and tail over the model's free parameters. Figures are
-medians over the turns.
+Warm: one process each, as a user of each would have it, kept alive and taking turns; timed after one run that is not
+counted; nutpie's model is compiled once. Cold: a new process for each run, an empty compilation cache (JAX's,
+PyTensor's, Numba's), byte code compiled; the clock runs from asking for the process to having the draws. Warm-up is
+paid for. Ours is timed with its own verdict, theirs without one. Nutpie's own default warm-up is shorter than that of
+`pm.sample`; `--nutpie-tune 1000` gives it the latter. The ESS that counts is the lowest of bulk and tail over the
+model's free parameters. Figures are medians over the turns.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import time
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def table_of(folder: Path | None) -> Runs:
     return load_runs(kept, name=f"{len(kept)} digitised Chinchilla runs")
 
 
-def sampler(name: str, runs: Runs) -> Callable[[int], tuple[Posterior, int]]:
+def sampler(name: str, runs: Runs, tune: int | None = None) -> Callable[[int], tuple[Posterior, int]]:
     """A function of the seed that gives the draws by name, dims (chain, draw), and the divergences.
 
     What is done here, before the function is called, is done once in a process.
@@ -112,7 +113,7 @@ def sampler(name: str, runs: Runs) -> Callable[[int], tuple[Posterior, int]]:
     compiled = nutpie.compile_pymc_model(model)
 
     def with_nutpie(seed: int) -> tuple[Posterior, int]:
-        return drawn(nutpie.sample(compiled, draws=DRAWS, chains=CHAINS, seed=seed, progress_bar=False))
+        return drawn(nutpie.sample(compiled, draws=DRAWS, tune=tune, chains=CHAINS, seed=seed, progress_bar=False))
 
     return with_nutpie
 
@@ -136,49 +137,86 @@ def judged(posterior: Posterior, divergences: int, seconds: float) -> dict[str, 
     }
 
 
-def one(name: str, runs: Runs, seed: int, started: float | None = None) -> dict[str, float]:
-    """One run, in this process; `started` is the wall clock at which the process was asked for."""
-    from time import time
+def serve(name: str, runs: Runs, tune: int | None) -> None:
+    """Answer each seed on standard input with one run's figures, as a line of JSON; `started` counts from then."""
+    run = sampler(name, runs, tune)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        begin = asked.get("started") or time()
+        posterior, divergences = run(asked["seed"])
+        print(json.dumps(judged(posterior, divergences, time() - begin)), flush=True)
 
-    run = sampler(name, runs)
-    posterior, divergences = run(seed)
-    return judged(posterior, divergences, time() - started if started is not None else float("nan"))
+
+class Worker:
+    """One sampler in a process of its own, with a compilation cache that begins empty."""
+
+    def __init__(self, name: str, folder: Path | None, tune: int | None) -> None:
+        self.name = name
+        self._empty = tempfile.TemporaryDirectory()
+        empty = self._empty.name
+        surroundings = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+        surroundings |= {
+            "BAYES_SCALING_CACHE": empty,
+            "PYTENSOR_FLAGS": f"base_compiledir={empty}",
+            "NUMBA_CACHE_DIR": empty,
+        }
+        words = [sys.executable, __file__, "--serve", name]
+        words += ["--data", str(folder)] if folder else ["--simulated"]
+        words += ["--nutpie-tune", str(tune)] if tune else []
+        self.started = time()
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
+        self._process = subprocess.Popen(
+            words, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+        )
+
+    def ask(self, seed: int, started: float | None = None) -> dict[str, float]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"seed": seed, "started": started}) + "\n")
+        self._process.stdin.flush()
+        for line in self._process.stdout:
+            if line.startswith("{"):
+                answer: dict[str, float] = json.loads(line)
+                return answer
+        self._errors.seek(0)
+        raise RuntimeError(f"{self.name} ended without an answer:\n{self._errors.read()}")
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        self._errors.close()
+        self._empty.cleanup()
 
 
-def warm(names: list[str], runs: Runs, repeats: int) -> dict[str, list[dict[str, float]]]:
-    ready = {name: sampler(name, runs) for name in names}
-    for run in ready.values():
-        run(1)
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for turn in range(repeats):
-        for name, run in ready.items():
-            begin = perf_counter()
-            posterior, divergences = run(100 + turn)
-            found[name].append(judged(posterior, divergences, perf_counter() - begin))
+Turns = dict[str, list[dict[str, float]]]
+
+
+def warm(names: list[str], folder: Path | None, tune: int | None, repeats: int) -> Turns:
+    found: Turns = {name: [] for name in names}
+    workers = []
+    try:
+        for name in names:
+            workers.append(Worker(name, folder, tune))
+            workers[-1].ask(1)
+        for turn in range(repeats):
+            for worker in workers:
+                found[worker.name].append(worker.ask(100 + turn))
+    finally:
+        for worker in workers:
+            worker.close()
     return found
 
 
-def cold(names: list[str], folder: Path | None, repeats: int) -> dict[str, list[dict[str, float]]]:
-    from time import time
-
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+def cold(names: list[str], folder: Path | None, tune: int | None, repeats: int) -> Turns:
+    found: Turns = {name: [] for name in names}
     for turn in range(repeats):
         for name in names:
-            with tempfile.TemporaryDirectory() as empty:
-                surroundings = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-                surroundings |= {
-                    "BAYES_SCALING_CACHE": empty,
-                    "PYTENSOR_FLAGS": f"base_compiledir={empty}",
-                    "NUMBA_CACHE_DIR": empty,
-                }
-                where = ["--data", str(folder)] if folder else []
-                words = [sys.executable, __file__, "--one", name, "--seed", str(200 + turn), *where]
-                done = subprocess.run(
-                    [*words, "--started", repr(time())], env=surroundings, capture_output=True, text=True
-                )
-            if done.returncode:
-                raise RuntimeError(f"{name}, cold, failed:\n{done.stderr}")
-            found[name].append(json.loads(done.stdout.splitlines()[-1]))
+            worker = Worker(name, folder, tune)
+            try:
+                found[name].append(worker.ask(200 + turn, worker.started))
+            finally:
+                worker.close()
     return found
 
 
@@ -186,7 +224,7 @@ def middle(turns: list[dict[str, float]], key: str) -> float:
     return statistics.median(turn[key] for turn in turns)
 
 
-def ratio(found: dict[str, list[dict[str, float]]]) -> float | None:
+def ratio(found: Turns) -> float | None:
     """Our ESS per second over the better competitor's; None without one."""
     others = [middle(turns, "ess_per_second") for name, turns in found.items() if name != "ours"]
     return middle(found["ours"], "ess_per_second") / max(others) if others else None
@@ -216,7 +254,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def report(runs: Runs, found: dict[str, dict[str, list[dict[str, float]]]], repeats: int) -> dict[str, Any]:
+def report(runs: Runs, found: dict[str, Turns], repeats: int) -> dict[str, Any]:
     out: dict[str, Any] = {
         "runs": runs.name,
         "n": runs.n,
@@ -259,23 +297,23 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", choices=("warm", "cold"), help="leave the other out")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--one", choices=SAMPLERS, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--started", type=float, help=argparse.SUPPRESS)
+    parser.add_argument("--nutpie-tune", type=int, help="nutpie's warm-up (default: its own)")
+    parser.add_argument("--simulated", action="store_true", help="simulated runs, whatever data there is")
+    parser.add_argument("--serve", choices=SAMPLERS, help=argparse.SUPPRESS)
     words = parser.parse_args()
-    folder = Path(words.data) if words.data else None
+    folder = None if words.simulated or not words.data else Path(words.data)
     if folder and not (folder / "chinchilla_epoch.csv").exists():
         folder = None
     runs = table_of(folder)
-    if words.one:
-        print(json.dumps(one(words.one, runs, words.seed, words.started)))
+    if words.serve:
+        serve(words.serve, runs, words.nutpie_tune)
         return
     names = [n for n in SAMPLERS if n == "ours" or find_spec(n)]
     found = {}
     if words.only != "cold":
-        found["warm"] = warm(names, runs, words.repeats)
+        found["warm"] = warm(names, folder, words.nutpie_tune, words.repeats)
     if words.only != "warm":
-        found["cold"] = cold(names, folder, words.repeats)
+        found["cold"] = cold(names, folder, words.nutpie_tune, words.repeats)
     result = report(runs, found, words.repeats)
     print(json.dumps(result, indent=1) if words.json else table(result))
 
