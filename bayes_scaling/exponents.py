@@ -220,7 +220,8 @@ def exponents(
     at = flops if flops is not None else float(group.fits[0].runs.flops.max())
     rng = np.random.default_rng([random_seed, 41])
     parts = [exponent_of(f.law, f.draws(*f.law.parameters), at) for f in group.fits]
-    before = [exponent_of(f.law, prior_values(f.law, None, PRIOR_DRAWS, rng), at) for f in group.fits]
+    share = PRIOR_DRAWS // len(group.fits)
+    before = [exponent_of(f.law, prior_values(f.law, None, share, rng), at) for f in group.fits]
     a, weights = np.concatenate(parts), group.draw_weights
     kept = np.isfinite(a) & (weights > 0)
     missing = float(weights[~kept].sum())

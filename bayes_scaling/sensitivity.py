@@ -33,7 +33,13 @@ if TYPE_CHECKING:
 FACTORS = (0.5, 2.0)
 # Every prior of the law itself at once. Those of the noise are changed one by one, for all laws alike.
 TOGETHER = "all"
+NOISE = "noise"
 MAX_K = 0.7
+# A noise model whose evidence is lower than the default's by this much under both laws is ruled out: odds of 150 to
+# one, "very strong" in the words used here.
+RULED_OUT = -5.0
+# From here on a better noise model is worth a warning: "strong".
+BETTER_NOISE = 3.0
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,9 @@ class Sensitivity:
     def range(self, numerator: str, denominator: str) -> tuple[float, float]:
         """Lowest and highest log Bayes factor, nats.
 
-        Over: the default; the priors of both laws, of the numerator alone and of the denominator alone half
-        and twice as wide; each noise prior half and twice as wide in both; each other noise model in both.
+        Over: the default; the priors of both laws, of the numerator alone and of the denominator alone half and
+        twice as wide; each noise prior half and twice as wide in both; each other noise model in both, but for those
+        that the runs rule out under both laws: what a noise model 200 nats down says of them is no cause for doubt.
         """
         top, bottom = self.default[numerator].value, self.default[denominator].value
         found = [top - bottom]
@@ -107,7 +114,7 @@ class Sensitivity:
             a, b = mine[change].log_evidence, others[change].log_evidence
             if change[0] == TOGETHER:
                 found += [a - b, a - bottom, top - b]
-            elif change[0] == "noise" or change[0] in self.noise_parameters:
+            elif change[0] in self.noise_parameters or (change[0] == NOISE and max(a - top, b - bottom) > RULED_OUT):
                 found.append(a - b)
         finite = [v for v in found if np.isfinite(v)]
         return min(finite), max(finite)
@@ -117,9 +124,20 @@ class Sensitivity:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        bad = sorted({v.law for v in self.variants if not v.ok})
-        text = "{}: its evidence under some other priors or noise is not reliable; see the sensitivity table."
-        return tuple(Notice("sensitivity_unreliable", text.format(law)) for law in bad)
+        own = []
+        for law in sorted({v.law for v in self.variants if not v.ok}):
+            text = f"{law}: its evidence under some other priors or noise is not reliable; see the sensitivity table."
+            own.append(Notice("sensitivity_unreliable", text))
+        best = max(self.default, key=lambda law: self.default[law].value)
+        noises = [v for v in self._of(best).values() if v.changed == NOISE and v.ok]
+        better = max(noises, key=lambda v: v.shift, default=None)
+        if better and better.shift > BETTER_NOISE:
+            text = (
+                f"The runs prefer '{better.noise}' noise by {better.shift:.1f} nats under the best law, {best}; "
+                f"try --noise {better.noise}."
+            )
+            own.append(Notice("noise_model", text))
+        return tuple(own)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a law and change."""
@@ -214,9 +232,7 @@ def under_priors(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[V
     for (i, _), z in zip(again, estimates, strict=True):
         v, gap = variants[i], z.value - default.value
         variants[i] = replace(
-            _variant(
-                fit, v.changed, v.factor, v.noise, z, gap, float(np.hypot(z.sd, default.sd)), v.pareto_k, True
-            )
+            _variant(fit, v.changed, v.factor, v.noise, z, gap, float(np.hypot(z.sd, default.sd)), v.pareto_k, True)
         )
     return variants
 
@@ -274,7 +290,7 @@ def under_noise(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Va
         kept = {k: fit.noise.parameters.get(k, v) for k, v in noise.parameters.items()}
         z = _refit(fit, replace(noise, parameters=kept), {}, random_seed)
         gap, sd = z.value - default.value, float(np.hypot(z.sd, default.sd))
-        variants.append(_variant(fit, "noise", None, name, z, gap, sd, None, True))
+        variants.append(_variant(fit, NOISE, None, name, z, gap, sd, None, True))
     return variants
 
 
@@ -300,9 +316,7 @@ def sensitivity(
     reporter().stage("Evidence under other priors", total=len(fits))
     found: dict[int, list[Variant]] = {i: [] for i in range(len(fits))}
     if priors:
-        for i, variants in parallel(
-            [partial(under_priors, f, default[f.law.name], random_seed) for f in fits]
-        ):
+        for i, variants in parallel([partial(under_priors, f, default[f.law.name], random_seed) for f in fits]):
             found[i] += variants
             reporter().tick()
     if noise_models:

@@ -127,6 +127,10 @@ def variant(law, changed, factor, value, noise="student_t"):
     return Variant(law, changed, factor, noise, value, 0.05, 0.0, 0.05, 0.1, False, True)
 
 
+def variant_of_noise(value):
+    return Variant("a", "noise", None, "laplace", value, 0.05, value - 10.0, 0.05, None, True, True)
+
+
 def test_range_of_a_bayes_factor():
     """Own priors of both laws together and one at a time; the noise of both alike."""
     default = {"a": LogEvidence(10.0, 0.1, "bridge", True), "b": LogEvidence(7.0, 0.1, "bridge", True)}
@@ -145,6 +149,11 @@ def test_range_of_a_bayes_factor():
     assert found.range("b", "a") == (-4.0, 0.5)
     noisier = [variant("a", "noise", None, 2.0, "normal"), variant("b", "noise", None, 9.0, "normal")]
     assert Sensitivity(default, (*variants, *noisier), ("sigma", "nu")).range("a", "b") == (-7.0, 4.0)
+    # A noise model that the runs rule out under both laws casts no doubt on either.
+    refuted = [variant("a", "noise", None, -90.0, "normal"), variant("b", "noise", None, -80.0, "normal")]
+    assert Sensitivity(default, (*variants, *refuted), ("sigma", "nu")).range("a", "b") == (-0.5, 4.0)
+    liked = Sensitivity(default, (variant_of_noise(15.0),), ("sigma",))
+    assert [n.code for n in liked.notices] == ["noise_model"]
 
 
 def test_prior_predictives_match():
