@@ -18,7 +18,7 @@ import pytest
 from bayes_scaling import __version__
 from bayes_scaling.cli.main import main
 
-COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "laws", "data", "validate")
+COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "backtest", "laws", "data", "validate")
 QUICK = ["--draws", "500", "--chains", "2", "--allow-bad-fit"]
 
 # The contract's keys. More may be added; these stay.
@@ -84,7 +84,7 @@ def test_help_lists_what_there_is_and_nothing_else(capsys):
     text = capsys.readouterr().out
     listed = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
     assert tuple(listed) == COMMANDS
-    for later in ("backtest", "decide", "next"):
+    for later in ("decide", "next"):
         assert later not in text
 
 
@@ -94,7 +94,7 @@ def test_each_command_explains_itself(capsys, command):
     text = capsys.readouterr().out
     assert "examples:" in text
     assert "--json" in text
-    if command in ("report", "fit", "forecast", "frontier", "compare"):
+    if command in ("report", "fit", "forecast", "frontier", "compare", "backtest"):
         for option in (
             "--seed",
             "--chains",
@@ -186,6 +186,7 @@ def test_forecast_json(capsys, saved):
     assert first["mean"] is None  # Student-t noise has none
     assert second["params"] * second["tokens"] * 6 == pytest.approx(1e24)
     assert body["ci_prob"] == 0.5
+    assert [w["code"] for w in body["warnings"]].count("one_law") == 1
     curve = answer(capsys, "forecast", str(saved[0]), "--at", "params=70B,tokens=1.4T", "--kind", "curve")
     assert curve["forecasts"][0]["mean"] == pytest.approx(first["median"], abs=0.1)
 
@@ -199,18 +200,24 @@ def test_frontier_json(capsys, saved):
     assert all(numbers(body["exponents"][name]) for name in ("params", "tokens"))
 
 
-def test_compare_and_the_average(capsys, monkeypatch, tmp_path):
-    """One comparison serves: its JSON, and a forecast averaged by it."""
-    from bayes_scaling import comparing
+def once(monkeypatch, module, name):
+    """From now on, `module.name` gives again what it gave first."""
+    kept, made = [], getattr(module, name)
 
-    kept = []
-    compare = comparing.compare
-
-    def once(*args, **kwargs):
-        kept.append(kept[0] if kept else compare(*args, **kwargs))
+    def again(*args, **kwargs):
+        kept.append(kept[0] if kept else made(*args, **kwargs))
         return kept[0]
 
-    monkeypatch.setattr(comparing, "compare", once)
+    monkeypatch.setattr(module, name, again)
+
+
+def test_compare_backtest_and_the_average(capsys, monkeypatch):
+    """One comparison and one validation serve: their JSON, and a forecast that rests on them."""
+    from bayes_scaling import averages, backtesting, comparing
+
+    once(monkeypatch, comparing, "compare")
+    once(monkeypatch, averages, "validate_forward")
+    monkeypatch.setattr(backtesting, "validate_forward", lambda *a, **k: averages.validate_forward(*a, **k))
     chosen = ["--laws", "kaplan_floor,chinchilla", *QUICK, "--quiet"]
     body = answer(capsys, "compare", "pile", *chosen)
     assert {row["law"] for row in body["laws"]} == {"kaplan_floor", "chinchilla"}
@@ -219,12 +226,32 @@ def test_compare_and_the_average(capsys, monkeypatch, tmp_path):
         assert row["estimators"].keys() >= {"bridge", "nested"}
     assert body["bayes_factors"][0].keys() >= FACTOR
     assert sum(row["probability"] for row in body["laws"]) == pytest.approx(1)
+    evidence = comparing.compare()
+    monkeypatch.setattr(comparing, "fit_laws", lambda *a, **k: evidence.fits)
     averaged = answer(capsys, "forecast", "pile", "--law", "average", "--at", "params=7B,tokens=1T", *chosen)
     weights = averaged["forecasts"][0]["law_weights"]
-    assert weights == {row["law"]: pytest.approx(row["probability"]) for row in body["laws"]}
+    assert weights == {row["law"]: pytest.approx(row["forward_weight"]) for row in body["laws"]}
+    assert averaged["weights_from"] == body["weights_from"]
+    assert averaged["seconds"].keys() >= {"fits", "validation", "forecast"}
+    assert "one_law" not in [w["code"] for w in averaged["warnings"]]
+    tested = answer(capsys, "backtest", "pile", *chosen)
+    assert tested["coverage"].keys() == {"0.5", "0.8", "0.9", "0.95"}
+    assert {r["law"]: r["forward_score"] for r in tested["laws"]} == {
+        r["law"]: r["forward_score"] for r in body["laws"]
+    }
+    assert tested["by_decade"]
+    assert all(fold["laws"].keys() == weights.keys() for fold in tested["folds"])
+    assert "no_effect" in [w["code"] for w in tested["warnings"]]
+    assert main(["backtest", "pile", *chosen]) == 0
+    text = capsys.readouterr().out
+    assert "The average, by decades beyond the cut" in text
+    assert "Weights for forecasts, from forward validation" in text
+    assert main(["forecast", "pile", "--at", "params=7B,tokens=1T", *chosen]) == 0
+    assert "Laws averaged, weights from forward validation" in capsys.readouterr().out
     assert main(["compare", "pile", *chosen]) == 0
     text = capsys.readouterr()
     assert "Bayes factors" in text.out
+    assert "forward weight" in text.out
     assert text.err == ""
 
 
@@ -318,7 +345,7 @@ def test_failed_fits_are_shown_and_exit_4(capsys, saved, tmp_path):
     assert main(words) == 4
     captured = capsys.readouterr()
     body = json.loads(captured.out)
-    assert [w["code"] for w in body["warnings"]] == ["fit_failed"]
+    assert [w["code"] for w in body["warnings"]] == ["fit_failed", "one_law"]
     assert "The chains disagree" in captured.err
     assert "--allow-bad-fit" in captured.err
     assert main([*words, "--allow-bad-fit"]) == 0

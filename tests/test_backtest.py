@@ -1,0 +1,325 @@
+"""Forward validation: folds, prequential weights, scores, blends, and what a back-test says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayes_scaling as bs
+from bayes_scaling import averages
+from bayes_scaling import validation as validating
+from bayes_scaling.averaging import SCALES, Averaging, learn, prior_averaging
+from bayes_scaling.backtesting import AVERAGE, Backtest, judge
+from bayes_scaling.blending import blend
+from bayes_scaling.comparing import fit_laws
+from bayes_scaling.distance import discrepancy, distance
+from bayes_scaling.ensemble import Ensemble, validated
+from bayes_scaling.folds import FEWEST, GAP, forward_folds
+from bayes_scaling.frontiers import frontier
+from bayes_scaling.laws import get_law
+from bayes_scaling.noise import get_noise
+from bayes_scaling.scoring import LEVELS, PINBALL_PROBS, score, summary
+from bayes_scaling.validation import Validation, predicted, validate_forward
+
+LAWS = ("kaplan", "chinchilla")
+TRUTH = {"E": 1.8, "gap_params": 0.366, "gap_tokens": 0.359, "alpha": 0.342, "beta": 0.362}
+NOISE = {"sigma": 0.004, "nu": 4.0}
+
+
+def table(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray, name: str = "made") -> bs.Runs:
+    return bs.load_runs(pd.DataFrame({"params": params, "tokens": tokens, "loss": loss}), name=name)
+
+
+def ladder(budgets: np.ndarray, sizes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """Sizes about the best of each budget."""
+    c = np.repeat(budgets, sizes)
+    n = np.sqrt(c / 6 / 20) * np.tile(np.geomspace(0.4, 2.5, sizes), len(budgets))
+    return n, c / (6 * n)
+
+
+@pytest.fixture(scope="module")
+def runs() -> bs.Runs:
+    n, d = ladder(np.geomspace(1e19, 1e21, 7))
+    loss = get_law("chinchilla").loss(TRUTH, {"params": n, "tokens": d})
+    return table(n, d, loss * np.exp(0.004 * np.random.default_rng(5).standard_normal(n.size)))
+
+
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fits below a cut with few draws."""
+    monkeypatch.setattr(validating, "FOLD_DRAWS", 60)
+    monkeypatch.setattr(validating, "FOLD_CHAINS", 2)
+
+
+def handmade(runs: bs.Runs, draws: int = 300, spread: float = 0.01, off: dict[str, float] | None = None) -> Validation:
+    """A validation whose posteriors are drawn by hand about the truth; `off` is a bias of log E, by law."""
+    rng = np.random.default_rng(11)
+    folds = tuple(forward_folds(runs))
+    law, noise = get_law("chinchilla"), get_noise("student_t")
+    predictions = {}
+    for name in LAWS:
+        parts = []
+        for fold in folds:
+            values = {k: v * np.exp(spread * rng.standard_normal(draws)) for k, v in TRUTH.items()}
+            values["E"] *= np.exp((off or {}).get(name, 0.0))
+            values |= {k: np.full(draws, v) for k, v in NOISE.items()}
+            parts.append(predicted(law, noise, values, "ok", runs.subset(fold.train), runs.subset(fold.test)))
+        predictions[name] = tuple(parts)
+    distances = tuple(
+        distance(runs.subset(f.train), runs.params[f.test], runs.tokens[f.test]) for f in folds
+    )
+    return Validation(runs, folds, LAWS, predictions, distances)
+
+
+def judged(validation: Validation, seed: int = 0) -> Backtest:
+    return judge(validation, [get_law(name) for name in LAWS], random_seed=seed)
+
+
+# --- folds ----------------------------------------------------------------------------------------------
+
+
+def test_folds_leave_a_gap_and_enough_to_learn_from(runs):
+    folds = forward_folds(runs)
+    assert 2 <= len(folds) <= 4
+    assert [f.cut for f in folds] == sorted({f.cut for f in folds})
+    for fold in folds:
+        assert len(fold.train) >= FEWEST
+        assert runs.flops[fold.train].max() == pytest.approx(fold.cut)
+        assert fold.decades.min() >= GAP - 1e-9
+        np.testing.assert_allclose(fold.decades, np.log10(runs.flops[fold.test] / fold.cut), atol=1e-9)
+        assert not set(fold.train) & set(fold.test)
+
+
+def test_a_narrow_table_gets_half_the_gap_and_a_narrower_one_no_fold():
+    for reach, some in ((0.4, True), (0.1, False)):
+        n, d = ladder(np.geomspace(1e20, 1e20 * 10**reach, 4), 6)
+        folds = forward_folds(table(n, d, np.full(n.size, 2.0) + 1e-3 * np.arange(n.size)))
+        assert bool(folds) is some
+        assert all(f.decades.min() >= GAP / 2 - 1e-9 for f in folds)
+
+
+def test_without_folds_the_weights_are_those_of_experience():
+    n, d = ladder(np.geomspace(1e20, 1.2e20, 4))
+    narrow = table(n, d, 2.5 - 1e-3 * np.arange(n.size), "narrow")
+    found = bs.backtest(narrow, LAWS)
+    known = prior_averaging([get_law(name) for name in LAWS])
+    assert [w.code for w in found.notices if w.code == "no_folds"] == ["no_folds"]
+    assert found.rule.weights == known.weights
+    assert "other tables" in found.rule.basis
+    body = found.to_dict()
+    assert (body["coverage"], body["n_forecasts"], body["folds"], body["by_decade"]) == (None, 0, [], [])
+    assert "no cut is possible" in repr(found)
+
+
+# --- prequential ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("brief")
+def test_what_is_above_a_cut_changes_nothing_at_it(runs):
+    laws = [get_law(name) for name in LAWS]
+    first = judge(validate_forward(runs, laws), laws)
+    cut = first.validation.folds[1].cut
+    moved = table(runs.params, runs.tokens, np.where(runs.flops > cut * 1.01, runs.loss * 1.2, runs.loss))
+    again = judge(validate_forward(moved, laws), laws)
+    for k in (0, 1):
+        assert first.rules[k].weights == again.rules[k].weights
+        np.testing.assert_array_equal(first.rules[k].scale_weights, again.rules[k].scale_weights)
+    # At the second cut something was known, and it was used; what came later moves the rule at the end.
+    assert first.rules[0].scored == 0
+    assert first.rules[1].scored > 0
+    assert first.rules[1].weights != first.rules[0].weights
+    assert again.rule.scale_mean > first.rule.scale_mean
+    assert again.overall()["bias"] < -5
+
+
+# --- scores ---------------------------------------------------------------------------------------------
+
+
+def test_scores_are_what_they_say():
+    rng = np.random.default_rng(2)
+    draws, observed = rng.gamma(30, 0.1, (501, 7)), rng.gamma(30, 0.1, 7)
+    found = score(draws, observed)
+    for j in range(7):
+        q = [np.quantile(draws[:, j], p) for p in PINBALL_PROBS]
+        miss = [(p, observed[j] - v) for p, v in zip(PINBALL_PROBS, q, strict=True)]
+        loss = [2 * (p if e >= 0 else p - 1) * e for p, e in miss]
+        assert found.pinball[j] == pytest.approx(100 * np.mean(loss) / observed[j])
+        assert found.half_width[j] == pytest.approx(100 * (q[4] - q[0]) / 2 / q[2])
+        assert found.bias[j] == pytest.approx(100 * (q[2] / observed[j] - 1))
+        assert found.pit[j] == pytest.approx(sum(draws[:, j] < observed[j]) / 501)
+        for level in LEVELS:
+            low, high = np.quantile(draws[:, j], [(1 - level) / 2, (1 + level) / 2])
+            assert found.covered[level][j] == (low <= observed[j] <= high)
+
+
+def test_a_cell_counts_once_whatever_is_in_it():
+    draws = np.tile(np.linspace(0.9, 1.1, 101)[:, None], (1, 5))
+    found = summary(score(draws, np.array([1.0, 2.0, 2.0, 2.0, 2.0])), np.array([0, 1, 1, 1, 1]))
+    assert found["coverage"]["0.9"] == pytest.approx(0.5)
+    assert (found["n_forecasts"], found["n_cells"]) == (5, 2)
+
+
+def test_the_log_score_is_the_density_of_the_mixture(runs):
+    """Against a plain average over draws of posterior and discrepancy, where the discrepancy is of the order of the
+    other scatter."""
+    made = handmade(runs, draws=200)
+    p, where, tau = made.predictions["chinchilla"][0], made.distances[0], 0.005
+    found = p.log_score(made.log_loss(0), where, tau)
+    shift = tau * where.length * np.random.default_rng(3).standard_normal((2000, 1, 1))
+    residual = (made.log_loss(0) - p.log_curve - shift) / p.scale
+    brute = np.log(np.mean(np.exp(p.noise.logpdf(residual, p.noise_values)) / p.scale, axis=(0, 1)))
+    np.testing.assert_allclose(found, brute, atol=0.05)
+
+
+def test_the_law_that_foretold_better_gains(runs):
+    made = handmade(runs, off={"kaplan": 0.08})
+    laws = [get_law(name) for name in LAWS]
+    known, learned = prior_averaging(laws), learn(made, laws)
+    assert learned.weights["chinchilla"] > known.weights["chinchilla"]
+    assert learned.forward_score["chinchilla"] > learned.forward_score["kaplan"]
+    assert sum(learned.weights.values()) == pytest.approx(1)
+    assert learned.scale_weights.sum() == pytest.approx(1)
+
+
+# --- blends and the discrepancy -------------------------------------------------------------------------
+
+
+def rule(weights: dict[str, float], scale: float = 0.02) -> Averaging:
+    sizes = np.exp(-((np.log(SCALES / scale)) ** 2) * 20)
+    return Averaging(weights, SCALES, sizes / sizes.sum(), 8.0, 5, dict.fromkeys(weights), "a test")
+
+
+def test_a_blend_follows_its_seed_and_its_weights():
+    made = [blend(rule({"a": 0.7, "b": 0.3}), ("a", "b"), (100, 60), 4000, seed) for seed in (1, 1, 2)]
+    for name in ("picks", "shares", "component", "scale"):
+        np.testing.assert_array_equal(getattr(made[0], name), getattr(made[1], name))
+    assert not np.array_equal(made[0].shares, made[2].shares)
+    np.testing.assert_allclose(made[0].shares.sum(axis=1), 1)
+    np.testing.assert_allclose(made[0].shares.mean(axis=0), [0.7, 0.3], atol=0.02)
+    assert np.mean(made[0].component == 0) == pytest.approx(0.7, abs=0.04)
+    assert made[0].picks[:, 0].max() == 99
+    assert made[0].picks[:, 1].max() == 59
+
+
+def test_the_discrepancy_cancels_between_plans_of_equal_compute(runs):
+    n = np.array([3e9, 5e9, 8e9])
+    where = distance(runs, n, 3e22 / (6 * n))
+    np.testing.assert_allclose(where.flops, np.log10(3e22 / runs.flops.max()))
+    np.testing.assert_array_equal(where.params, 0)
+    np.testing.assert_array_equal(where.tokens, 0)
+    drawn = discrepancy(where, np.full(500, 0.02), np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 2])
+    assert drawn.std(axis=0)[0] == pytest.approx(0.02 * where.flops[0], rel=0.1)
+    inside = discrepancy(distance(runs, runs.params, runs.tokens), np.full(9, 0.02), np.random.default_rng(0))
+    np.testing.assert_array_equal(inside, 0)
+
+
+def test_n_or_d_leaving_its_own_range_adds_a_line_of_its_own(runs):
+    wide = distance(runs, [runs.params.max() * 100], [runs.tokens.max() / 100])
+    assert wide.params[0] > 1
+    assert wide.length[0] > wide.flops[0]
+
+
+@pytest.fixture(scope="module")
+def group(runs) -> Ensemble:
+    fits = fit_laws(runs, LAWS, draws=400, chains=2)
+    good = [replace(f, diagnostics=replace(f.diagnostics, verdict="ok")) for f in fits]
+    return validated(good, rule(dict.fromkeys(LAWS, 0.5)))
+
+
+def test_forecasts_asked_together_or_apart_agree(group):
+    n, d = np.array([2e9, 1e10, 5e10]), np.array([4e10, 2e11, 1e12])
+    for kind in ("new-run", "curve"):
+        together = bs.forecast(group, params=n, tokens=d, kind=kind)
+        np.testing.assert_array_equal(together.draws, bs.forecast(group, params=n, tokens=d, kind=kind).draws)
+        for j in range(3):
+            apart = bs.forecast(group, params=n[j], tokens=d[j], kind=kind)
+            np.testing.assert_allclose(apart.draws[:, 0], together.draws[:, j], rtol=1e-12)
+        other = bs.forecast(group, params=n, tokens=d, kind=kind, random_seed=1)
+        assert not np.array_equal(other.draws, together.draws)
+    assert together.weights_from == "a test"
+
+
+def test_intervals_widen_with_distance_and_equal_compute_shares_the_discrepancy(group, runs):
+    c = runs.flops.max() * 10.0 ** np.array([0, 1, 2, 3])
+    n = np.sqrt(c / 120)
+    found = bs.forecast(group, params=n, tokens=c / (6 * n), kind="curve")
+    width = np.diff(np.log(found.quantile([0.05, 0.95])), axis=0)[0]
+    assert np.all(np.diff(width) > 0.01)
+    # Two plans of equal compute: what tells them apart is the laws' alone, the discrepancy being common.
+    plain = replace(group, averaging=replace(rule(dict.fromkeys(LAWS, 0.5)), scales=np.zeros(len(SCALES))))
+    pair = {"params": n[2] * np.array([0.8, 1.25]), "tokens": c[2] / (6 * n[2] * np.array([0.8, 1.25]))}
+    with_it, without = (
+        np.log(bs.forecast(g, kind="curve", **pair).draws) for g in (group, plain)
+    )
+    np.testing.assert_allclose(np.diff(with_it), np.diff(without), atol=1e-12)
+    assert with_it[:, 0].std() > 1.5 * without[:, 0].std()
+
+
+def test_a_frontier_mixes_the_laws_by_the_same_weights(group):
+    front = frontier(group, [1e22])
+    assert dict(front.law_weights) == pytest.approx(dict.fromkeys(LAWS, 0.5))
+    assert front.weights_from == "a test"
+
+
+# --- what a back-test says ------------------------------------------------------------------------------
+
+
+def test_the_json_has_the_keys_of_the_contract(runs):
+    body = judged(handmade(runs)).to_dict()
+    assert body["command"] == "backtest"
+    assert body["coverage"].keys() == {"0.5", "0.8", "0.9", "0.95"}
+    assert body.keys() >= {"pinball", "n_forecasts", "by_decade", "folds", "laws", "seconds", "provenance", "warnings"}
+    each = {"coverage", "pinball", "n_forecasts"}
+    assert [row["law"] for row in body["laws"]] == list(LAWS)
+    for row in body["laws"]:
+        assert row.keys() >= each | {"by_decade", "forward_score", "weight"}
+    for fold in body["folds"]:
+        assert fold.keys() >= each | {"cut", "laws"}
+        assert fold["laws"].keys() == set(LAWS)
+    assert sum(row["n_cells"] for row in body["by_decade"]) == body["n_cells"]
+    assert sum(row["n_forecasts"] for row in body["by_decade"]) == body["n_forecasts"] == len(body["pit"])
+
+
+def test_honest_posteriors_hold_and_wrong_ones_are_told(runs):
+    good = judged(handmade(runs, spread=0.004))
+    assert good.overall()["coverage"]["0.9"] > 0.75
+    assert good.misfit == ""
+    assert list(good.to_frame()["law"]) == [AVERAGE, *LAWS]
+    assert "Back-test of made: cuts at" in repr(good)
+    wrong = judged(handmade(runs, spread=0.001, off=dict.fromkeys(LAWS, 0.1)))
+    assert "misfit" in [n.code for n in wrong.notices]
+    assert wrong.overall()["bias"] > 5
+    assert wrong.rule.scale_mean > good.rule.scale_mean
+
+
+def test_the_same_seed_gives_the_same_scores(runs):
+    made = handmade(runs)
+    first, second, other = (judged(made, seed).to_frame() for seed in (3, 3, 4))
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(other)
+
+
+@pytest.mark.usefixtures("brief")
+def test_a_break_along_compute_is_a_misfit():
+    """Beyond the break the loss falls by a power of compute more than the laws can bend."""
+    n, d = ladder(np.geomspace(1e19, 3e21, 9))
+    loss = get_law("chinchilla").loss(TRUTH, {"params": n, "tokens": d})
+    loss = loss * (1 + (6 * n * d / 3e20) ** 4) ** (-0.08 / 4)
+    loss *= np.exp(0.003 * np.random.default_rng(1).standard_normal(n.size))
+    found = bs.backtest(table(n, d, loss, "broken"), LAWS)
+    assert "misfit" in [w.code for w in found.notices], found
+    assert found.overall()["bias"] > 0
+
+
+def test_average_is_an_ensemble_with_a_rule(runs, group, monkeypatch):
+    monkeypatch.setattr(averages, "fit_laws", lambda *a, **k: group.fits)
+    monkeypatch.setattr(averages, "validate_forward", lambda *a, **k: handmade(runs))
+    found = bs.average(runs, LAWS)
+    assert found.averaging is not None
+    assert found.basis.startswith("forward validation (")
+    assert found.weights.sum() == pytest.approx(1)
