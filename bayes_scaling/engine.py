@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import modes, nuts
+from bayes_scaling import modes, nuts, slices
 from bayes_scaling.coordinates import Coordinates, to_x
 from bayes_scaling.density import Density, density
 from bayes_scaling.files import cache_folder
@@ -186,14 +186,13 @@ class Program:
         return np.asarray(prior), np.asarray(likelihood)
 
     def nested(self, key: Any, state: Any, table: Table) -> tuple[Any, Any]:
-        """A block of deaths of nested sampling; see `nested.steps`."""
+        """A block of deaths of nested sampling; see `slices.steps`."""
 
         def make() -> Callable[..., Any]:
-            from bayes_scaling.nested import steps
 
             def program(key: Any, state: Any, data: Any, mask: Any) -> Any:
                 likelihood = lambda x: self.density.log_likelihood(x, data, mask)  # noqa: E731
-                return steps(self.density.log_prior, likelihood, self.density.size)(key, state)
+                return slices.steps(self.density.log_prior, likelihood, self.density.size)(key, state)
 
             return program
 

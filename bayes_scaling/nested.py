@@ -9,7 +9,6 @@ disagreement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,6 @@ from bayes_scaling.model import columns
 from bayes_scaling.prior_draws import prior_points
 
 LIVE = 500
-# Points replaced at a time: several run in lock step, and each then waits for the slowest (20 took twice as
-# long).
-REPLACED = 1
-# Points that die in one call of the compiled program; between calls it is decided whether to go on.
-DEATHS = 500
-# Slice moves behind each new point, for each unknown: fewer leave it correlated with the one it started from.
-MOVES = 2
 # The live points' share of the evidence, in nats, at which to stop: their own contribution is added, not
 # dropped.
 REMAINING = -5.0
@@ -36,41 +28,6 @@ REMAINING = -5.0
 MOST_FOLDS = 300
 # Paths of the prior volume that are simulated for the error.
 PATHS = 200
-
-
-def steps(
-    log_prior: Callable[[Any], Any], log_likelihood: Callable[[Any], Any], unknowns: int
-) -> Callable[..., Any]:
-    """A pure function `(key, state) -> (state, deaths)` of `DEATHS` deaths.
-
-    Parameters
-    ----------
-    log_prior, log_likelihood
-        Of the unconstrained vector x, dims (unknown,).
-
-    Returns
-    -------
-    The function; `deaths` are log likelihood at death and at birth, each with dims (death,).
-    """
-    import jax
-    import jax.numpy as jnp
-    from blackjax import nss
-
-    def safe(x: Any) -> Any:
-        value = log_likelihood(x)
-        return jnp.where(jnp.isnan(value), -jnp.inf, value)
-
-    algorithm = nss(log_prior, safe, num_inner_steps=max(5, MOVES * unknowns), num_delete=REPLACED)
-
-    def block(key: Any, state: Any) -> Any:
-        def one(state: Any, key: Any) -> Any:
-            state, info = algorithm.step(key, state)
-            return state, (info.particles.loglikelihood, info.particles.loglikelihood_birth)
-
-        state, (death, birth) = jax.lax.scan(one, state, jax.random.split(key, DEATHS // REPLACED))
-        return state, (death.ravel(), birth.ravel())
-
-    return block
 
 
 def start(x: np.ndarray, log_prior: np.ndarray, log_likelihood: np.ndarray) -> Any:
@@ -106,9 +63,7 @@ def nested_evidence_of(program: Program, table: Table, x: np.ndarray, random_see
     prior, likelihood = program.log_densities(x, table)
     likelihood = np.where(np.isnan(likelihood), -np.inf, likelihood)
     if np.isfinite(likelihood).sum() < len(x) // 2:
-        return LogEvidence(
-            np.nan, np.inf, "nested", False, "The likelihood is nil at most draws from the prior."
-        )
+        return LogEvidence(np.nan, np.inf, "nested", False, "The likelihood is nil at most draws from the prior.")
     state = start(x, prior, likelihood)
     key = jax.random.key(random_seed)
     deaths, births = [], []

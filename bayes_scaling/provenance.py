@@ -16,7 +16,7 @@ from bayes_scaling.errors import Notice
 from bayes_scaling.summaries import CI_KIND
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("pymc", "pytensor", "arviz", "jax", "jaxlib", "numpyro", "numpy", "pandas", "xarray")
+_PACKAGES = ("pymc", "pytensor", "arviz", "jax", "jaxlib", "numpyro", "blackjax", "numpy", "pandas", "xarray")
 
 
 @cache

@@ -51,20 +51,20 @@ LAW = ScalingLaw(
     formula=formula,
     parameters={
         "gap_params": Parameter(
-            lognormal(median=2.5, sigma=0.35),
+            lognormal(median=2.5, sigma=0.45),
             "the whole loss of the reference model with unlimited data: no floor stands under it",
             "nats per token",
         ),
         "gap_tokens": Parameter(
-            lognormal(median=2.5, sigma=0.35),
+            lognormal(median=2.5, sigma=0.45),
             "the whole loss of an unlimited model on the reference data",
             "nats per token",
         ),
         "alpha": Parameter(
-            lognormal(median=0.08, sigma=0.5),
+            lognormal(median=0.09, sigma=0.7),
             "positive; without a floor the same slope in nats needs a smaller exponent (Kaplan: 0.076)",
         ),
-        "beta": Parameter(lognormal(median=0.09, sigma=0.5), "positive; Kaplan: 0.103 jointly, 0.095 alone"),
+        "beta": Parameter(lognormal(median=0.1, sigma=0.7), "positive; Kaplan: 0.103 jointly, 0.095 alone"),
     },
     derived={"N_c": N_c, "D_c": D_c},
     direct={"N_c": Direct("gap_params", gap_params), "D_c": Direct("gap_tokens", gap_tokens)},
