@@ -6,21 +6,24 @@ import base64
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.reporting import Report, rebuild, report
-from bayes_scaling.reporting.page import command, json_for_script, make, to_csv
-from bayes_scaling.reporting.study import default_budgets, grid_of
+from bayes_scaling.errors import DataError, Notice, UsageError
+from bayes_scaling.reporting import Report, rebuild, report, trust_prose
+from bayes_scaling.reporting.page import command, json_for_script, make, plain, to_csv
+from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of
+from bayes_scaling.storage import load_fit
 
 HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
-FIGURES |= {"exponents", "evidence"}
+FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights"}
 SMALL = {"draws": 200, "chains": 2}
 
 
@@ -65,6 +68,11 @@ def test_the_folder_holds_page_numbers_tables_figures_and_fits(made: Report) -> 
         "evidence",
         "bayes_factors",
         "diagnostics",
+        "backtest",
+        "backtest_by_decade",
+        "backtest_cuts",
+        "backtest_forecasts",
+        "backtest_weights",
     }
     for path in (made.path / "figures").iterdir():
         assert path.read_text(encoding="utf-8").startswith("<svg")
@@ -100,7 +108,17 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     assert data["forecast"]["forecasts"][0]["p_target"] < data["forecast"]["forecasts"][1]["p_target"]
     assert [f["flops"] for f in data["frontier"]["frontier"]] == [1e24, 1e25]
     assert {"laws", "bayes_factors"} <= set(data["compare"])
-    assert data["backtest"] is None
+    tested = data["backtest"]
+    assert tested["coverage"].keys() == {"0.5", "0.8", "0.9", "0.95"}
+    assert len(tested["forecasts"]) == tested["n_forecasts"] == sum(r["n_forecasts"] for r in tested["by_decade"])
+    weights = {r["law"]: r["weight"] for r in tested["laws"]}
+    assert data["forecast"]["law_weights"] == data["frontier"]["law_weights"] == pytest.approx(weights)
+    assert data["forecast"]["weights_from"] == tested["weights_from"]
+    assert {r["law"]: r["forward_score"] for r in data["compare"]["laws"]} == {
+        r["law"]: r["forward_score"] for r in tested["laws"]
+    }
+    inside = [r["lower"] <= r["observed"] <= r["upper"] for r in tested["forecasts"]]
+    assert inside == [r["inside"] for r in tested["forecasts"]]
     assert data["decide"] is None
     assert made.to_dict()["forecast"] == data["forecast"]
 
@@ -113,6 +131,7 @@ def test_every_section_was_made(page: str) -> None:
         "runs",
         "fit",
         "forecast",
+        "backtest",
         "frontier",
         "compare",
         "diagnostics",
@@ -120,6 +139,67 @@ def test_every_section_was_made(page: str) -> None:
         "glossary",
     ):
         assert f'id="{anchor}"' in page
+
+
+def test_how_far_to_trust_it_follows_the_loss_and_stands_at_the_top(page: str) -> None:
+    order = re.findall(r'<section id="([a-z]+)"', page)
+    assert order.index("backtest") == order.index("forecast") + 1
+    assert "intervals made from smaller runs held" in page.split('<nav class="contents"')[0]
+    assert "The forecast blends the laws" in page
+    assert "forward validation (" in page
+    assert "averages over the laws, weighted" not in page
+
+
+def _advised(data: dict[str, Any], **changes: Any) -> str:
+    body = {**data["backtest"], **changes}
+    return plain(trust_prose.verdict({**data, "backtest": body}).text)
+
+
+def test_the_advice_follows_from_the_numbers(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    levels = {"0.5": 0.5, "0.8": 0.8, "0.95": 0.95}
+    near = {"coverage": {**levels, "0.9": 0.88}, "n_cells": 20}
+    far = {"decades_from": 0.9, "decades_to": 1.2, "n_cells": 2}
+    assert "about what it says" in _advised(data, **near)
+    assert "weak test" not in _advised(data, **near)
+    assert "too narrow" in _advised(data, coverage={**levels, "0.9": 0.3})
+    assert "one of about 70\u00a0%" in _advised(data, coverage={**levels, "0.9": 0.72})
+    assert "weak test" in _advised(data, **{**near, "n_cells": 3})
+    assert "3.1\u00a0% too high" in _advised(data, by_decade=[{**far, "bias": 3.1}])
+    assert "3.1\u00a0% too low" in _advised(data, by_decade=[{**far, "bias": -3.1}])
+    assert "leaned neither way" in _advised(data, by_decade=[{**far, "bias": 0.1}])
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_misfit_and_an_impossible_back_test_are_said_at_the_top(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    data["backtest"]["misfit"] = "no single law foretold the larger runs"
+    top = make(data).page.split('<nav class="contents"')[0]
+    assert "<b>Misfit</b>: no single law foretold" in top
+    none = dict.fromkeys(("coverage", "pinball", "half_width", "bias", "misfit"))
+    data["backtest"] |= {**none, "n_forecasts": 0, "n_cells": 0, "folds": [], "by_decade": [], "forecasts": []}
+    for law in data["backtest"]["laws"]:
+        law |= {"forward_score": None, "by_decade": []}
+    text = make(data).page
+    assert "could not be drawn" not in text
+    assert "These runs cannot test the intervals" in text.split('<nav class="contents"')[0]
+    assert 'id="figure-backtest_weights"' in text
+
+
+def test_a_back_test_that_breaks_leaves_forecasts_by_experience(
+    monkeypatch: pytest.MonkeyPatch, made: Report, hostile: bs.Runs
+) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise RuntimeError("no folds today")
+
+    monkeypatch.setattr("bayes_scaling.reporting.study.validated_average", broken)
+    notices: list[Notice] = []
+    fits = [load_fit(p) for p in sorted((made.path / "fits").iterdir())]
+    group, tested = _averaged([replace(f, runs=hostile) for f in fits], 0, notices)
+    assert tested is None
+    assert group is not None
+    assert "other tables" in group.basis
+    assert [n.code for n in notices] == ["section_failed"]
 
 
 def test_every_number_of_a_sentence_has_its_table(page: str) -> None:
@@ -178,6 +258,7 @@ def test_a_report_goes_on_where_it_stopped(made: Report, hostile: bs.Runs) -> No
     again = report(hostile, laws=LAWS, out=made.path, budgets=["1e24", 1e25], target_loss=1.5, **SMALL)
     assert again.data["resumed"] == LAWS
     assert {p: p.stat().st_mtime_ns for p in (made.path / "fits").iterdir()} == fits
+    assert again.data["backtest"]["coverage"] == made.data["backtest"]["coverage"]
     for key in ("forecast", "frontier"):
         mine, theirs = (
             json.dumps(r.data[key]["exponents" if key == "frontier" else "band"]) for r in (made, again)
