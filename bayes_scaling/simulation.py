@@ -102,7 +102,7 @@ def calibrate(
     for begin in range(0, replicates, chunk):
         part = range(begin, min(begin + chunk, replicates))
         tables = [Table.padded(frames[i], padded_length(n)) for i in part]
-        drawn = sample_tables(program, tables, Settings(draws=250), [random_seed + 13 * i for i in part])
+        drawn = sample_tables(program, tables, Settings(draws=250), [random_seed + 13 * i for i in part], patient=False)
         for i, d in zip(part, drawn, strict=True):
             verdicts.append(d.diagnostics.verdict)
             keep = np.linspace(0, d.x.shape[0] * d.x.shape[1] - 1, RANK_DRAWS).round().astype(int)
