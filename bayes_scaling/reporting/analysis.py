@@ -139,8 +139,7 @@ def report(
     path = Path(out) if out is not None else Path("reports") / _slug(runs.name)
     _writable(path)
     with reporting(progressbar):
-        with watch("fits_and_evidence"):
-            found = study(runs, asked, path / "fits", budgets, target_loss)
+        found = study(runs, asked, path / "fits", budgets, target_loss, watch)
         with watch("numbers"):
             sections, failures = _numbers(found)
         data = _assemble(found, asked, priors, path, sections, failures, bool(budgets), watch)

@@ -28,6 +28,7 @@ from bayes_scaling.noise import Noise, get_noise
 from bayes_scaling.posterior import Settings
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporter
+from bayes_scaling.provenance import Stopwatch
 from bayes_scaling.runs import Runs
 from bayes_scaling.storage import load_fit, save_fit, saved_key
 from bayes_scaling.units import parse_budget
@@ -194,14 +195,17 @@ def study(
     folder: Path,
     budgets: Sequence[float | str] | None,
     target_loss: float | None,
+    watch: Stopwatch,
 ) -> Study:
-    """Fit, weigh and average."""
+    """Fit, weigh and average; `watch` takes the seconds of each."""
     chosen = tuple(parse_budget(b) for b in budgets) if budgets else default_budgets(runs)
-    fits, resumed = fit_or_load(runs, asked, folder)
+    with watch("fits"):
+        fits, resumed = fit_or_load(runs, asked, folder)
     notices: list[Notice] = []
     evidence = None
     try:
-        evidence = weigh(fits, random_seed=asked.settings.random_seed, ci_prob=asked.ci_prob)
+        with watch("evidence"):
+            evidence = weigh(fits, random_seed=asked.settings.random_seed, ci_prob=asked.ci_prob)
     except DataError:
         raise
     except Exception as error:  # the posteriors are worth a report even where the comparison is not to be had
@@ -211,7 +215,8 @@ def study(
         needs = ", ".join(sorted(set(left.law.inputs) - SIZES))
         text = f"{left.law.title} also needs {needs}, so it has no part in the forecasts and the frontier."
         notices.append(Notice("law_left_out", text))
-    group, tested = _averaged(sized, asked.settings.random_seed, notices)
+    with watch("backtest"):
+        group, tested = _averaged(sized, asked.settings.random_seed, notices)
     return Study(
         runs=runs,
         fits=fits,
