@@ -228,7 +228,8 @@ def _by_law_figure(data: Data) -> Figure:
     return Figure(
         "forecast_by_law",
         f"The same run at {w.flop(first['budget'])} FLOP, law by law",
-        "The further the laws lie apart, the more the forecast depends on which of them holds.",
+        "The further the laws lie apart, the more the forecast depends on which of them holds. A law's interval "
+        "takes that law for the truth; the average's also holds the discrepancy.",
         "Forecast of one new run by each law and by their average.",
         (law_figures.intervals(rows, "loss", "loss, nats per token", data["ci_prob"]),),
         (

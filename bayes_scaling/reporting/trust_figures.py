@@ -38,7 +38,7 @@ def forecasts(rows: Rows, title: str, x_domain: Sequence[float], limit: Sequence
     ]
     base = alt.Chart(t.data(rows)).encode(x=x)
     # Many runs may stand at one distance: the more of them, the fainter each bar.
-    crowd = 0.42 if len(rows) < 30 else 0.2
+    crowd = 0.42 if len(rows) < 30 else 0.2 if len(rows) < 80 else 0.09
     inside = alt.Chart(t.data([r for r in rows if r["inside"]])).encode(x=x, y=y("error"), tooltip=tips)
     out = alt.Chart(t.data([r for r in rows if not r["inside"]])).encode(x=x, y=y("error"), tooltip=tips)
     layers = [
@@ -97,7 +97,7 @@ def by_decade(rows: Rows, field: str, title: str, axis_title: str, nominal: floa
         f"{field}:Q",
         title=axis_title or None,
         scale=alt.Scale(domain=[-0.04 if nominal is not None else 0, top], nice=False),
-        axis=alt.Axis(tickCount=5, format="%" if nominal is not None else "~g"),
+        axis=alt.Axis(tickCount=5, format=".2~f" if nominal is None else "%"),
     )
     low, high = min(r["decades_from"] for r in rows), max(r["decades_to"] for r in rows)
     x = alt.X(

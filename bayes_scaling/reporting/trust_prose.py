@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_scaling.reporting import words as w
@@ -16,21 +16,16 @@ FAR = 1.0
 
 def percents(value: float) -> str:
     """A share of the loss that is in per cent already."""
-    return f"{w.short(abs(value), 2)}\u00a0%"
+    return f"{w.fixed(abs(value), 1 if abs(value) < 9.95 else 0)}\u00a0%"
 
 
 def decades(value: float) -> str:
     return f"{value:.1f} decade{'' if f'{value:.1f}' == '1.0' else 's'}"
 
 
-def tested(data: Data) -> bool:
-    """Whether there was a back-test that could be made."""
-    return bool(data["backtest"] and data["backtest"]["folds"])
-
-
-def farthest(body: Mapping[str, Any]) -> float:
+def farthest(folds: Sequence[Mapping[str, Any]]) -> float:
     """Decades beyond its cut of the farthest forecast."""
-    return float(max(fold["decades"][1] for fold in body["folds"]))
+    return float(max(fold["decades"][1] for fold in folds))
 
 
 def verdict(data: Data) -> Prose:
@@ -46,7 +41,7 @@ def verdict(data: Data) -> Prose:
         cells=w.plural(cells, "cell"),
         n=w.plural(body["n_forecasts"], "forecast"),
     )
-    text += _lean(body) + " " + _advice(body, held)
+    text += _lean(body) + " " + _uneven(body) + _advice(body, held)
     return Prose(text, "backtest", "" if held >= 0.8 and not _weak(body) else "caution")
 
 
@@ -92,12 +87,40 @@ def _lean(body: Mapping[str, Any]) -> Any:
     )
 
 
+def _first_and_later(body: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Coverage of 90 % intervals at the smallest cut and at the others, where the former made do with few runs and
+    fared otherwise."""
+    first, *later = body["folds"]
+    if not later or first["n_train"] > 0.5 * later[-1]["n_train"]:
+        return None
+    cells = sum(f["n_cells"] for f in later)
+    rest = sum(f["coverage"]["0.9"] * f["n_cells"] for f in later) / cells
+    return (first["coverage"]["0.9"], rest) if abs(first["coverage"]["0.9"] - rest) >= 0.15 else None
+
+
+def _uneven(body: Mapping[str, Any]) -> Any:
+    found = _first_and_later(body)
+    if found is None:
+        return ""
+    return say(
+        "The cut with only {n} runs below it held {first}; the later ones, closer to what this report forecasts "
+        "from, {rest}. ",
+        n=body["folds"][0]["n_train"],
+        first=w.percent(found[0]),
+        rest=w.percent(found[1]),
+    )
+
+
 def _advice(body: Mapping[str, Any], held: float) -> Any:
-    reach = decades(farthest(body))
-    if held >= 0.97:
-        advice = f"Treat a 90 % interval as safe, perhaps wider than it need be, up to {reach} beyond the runs"
+    uneven, reach = _first_and_later(body), farthest(body["folds"])
+    if uneven and uneven[1] > held:  # what the later cuts showed, as far as they went
+        held, reach = (held + uneven[1]) / 2, farthest(body["folds"][1:])
+    if held >= 0.8 and _weak(body):
+        advice = "Nothing here speaks against a 90 % interval, and little for it"
+    elif held >= 0.97:
+        advice = f"Treat a 90 % interval as safe, perhaps wider than it need be, up to {decades(reach)} beyond the runs"
     elif held >= 0.8:
-        advice = f"Treat a 90 % interval as about what it says, up to {reach} beyond the runs"
+        advice = f"Treat a 90 % interval as about what it says, up to {decades(reach)} beyond the runs"
     elif held >= 0.55:
         advice = (
             f"Treat a 90 % interval as one of about {100 * round(held, 1):.0f} %, and plan for a result "
@@ -183,7 +206,7 @@ def misfit(data: Data) -> list[Prose]:
 def unsound(data: Data, names: Mapping[str, str]) -> list[Prose]:
     """Fits below a cut that did not pass their checks."""
     bad = [
-        f"{names[law]} below {w.flop(fold['cut'])} FLOP"
+        f"{names[law]} below {w.flop(float(f'{fold["cut"]:.2g}'))} FLOP"
         for fold in data["backtest"]["folds"]
         for law, value in fold["verdicts"].items()
         if value == "failed"
