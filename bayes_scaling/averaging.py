@@ -1,8 +1,8 @@
 """How to weigh laws, and how wide to make them together, learned from forward validation.
 
-Every pair of a law and a discrepancy scale is scored by the log predictive density it gave to larger runs, each cut
-and distance bin counting once. The scores are tempered, because the bins of one table are far from independent, and
-added to a prior over laws and scales that was itself learned from other tables (`docs/forecasts.md` tells how, and
+Every pair of a law and a discrepancy scale is scored by the log predictive density it gave to larger runs: averaged
+within each distance bin of a cut, then over the bins, since what is said at one cut errs together. The cuts' scores are
+summed, tempered, because the cuts of one table share runs, and added to a prior over laws and scales that was itself learned from other tables (`docs/forecasts.md` tells how, and
 what else was tried). Weights are never put on one law alone: each draw of an averaged forecast blends the laws' log
 losses in random proportions about the weights, since the truth tends to lie between the laws rather than at one.
 """
@@ -18,7 +18,7 @@ from bayes_scaling.law import ScalingLaw
 from bayes_scaling.validation import Validation, bins
 
 # Chosen on public tables, each table's choice made on the others (docs/forecasts.md).
-TEMPER = 0.3
+TEMPER = 0.5
 CONCENTRATION = 8.0
 SCALES = np.array([0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05])
 SCALE_MEDIAN, SCALE_SIGMA = 0.01, 0.7
@@ -39,7 +39,7 @@ class Averaging:
     scored
         How many (cut, distance bin) cells the weights rest on; zero means the prior alone.
     forward_score
-        Mean log predictive density over the cells, by law; None without folds.
+        Mean log predictive density over the cuts, by law; None without folds.
     basis
         In words.
     """
@@ -60,7 +60,7 @@ class Averaging:
 
 def prior_averaging(laws: Sequence[ScalingLaw]) -> Averaging:
     """What is believed of the laws before a table's own folds are looked at."""
-    return _combine(laws, np.zeros((len(laws), len(SCALES))), 0)
+    return _combine(laws, np.zeros((len(laws), len(SCALES))), 0, 0)
 
 
 def learn(
@@ -87,20 +87,21 @@ def learn(
             prediction = validation.predictions[law.name][k]
             for j, tau in enumerate(SCALES):
                 score = prediction.log_score(validation.log_loss(k), validation.distances[k], float(tau))
-                total[i, j] += sum(score[inside & (which == b)].mean() for b in np.unique(which[inside]))
-    return _combine(laws, total, cells)
+                cut = [score[inside & (which == b)].mean() for b in np.unique(which[inside])]
+                total[i, j] += np.mean(cut)
+    return _combine(laws, total, len(known), cells)
 
 
-def _combine(laws: Sequence[ScalingLaw], total: np.ndarray, cells: int) -> Averaging:
+def _combine(laws: Sequence[ScalingLaw], total: np.ndarray, cuts: int, cells: int) -> Averaging:
     trust = np.log([law.trust for law in laws])
     scale_prior = -0.5 * ((np.log(SCALES) - np.log(SCALE_MEDIAN)) / SCALE_SIGMA) ** 2
     log_w = TEMPER * total + trust[:, None] + scale_prior[None]
     w = np.exp(log_w - log_w.max())
     w /= w.sum()
     middle = int(np.argmin(abs(SCALES - SCALE_MEDIAN)))
-    score = {law.name: (float(total[i, middle] / cells) if cells else None) for i, law in enumerate(laws)}
+    score = {law.name: (float(total[i, middle] / cuts) if cuts else None) for i, law in enumerate(laws)}
     if cells:
-        basis = f"forward validation ({cells} cells of cut and distance)"
+        basis = f"forward validation at {cuts} cut{'s' if cuts > 1 else ''} ({cells} cells of cut and distance)"
     else:
         basis = "experience on other tables (too narrow in compute to validate on its own runs)"
     return Averaging(

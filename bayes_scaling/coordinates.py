@@ -17,6 +17,8 @@ from bayes_scaling.modes import Modes
 
 # Beyond this many unknowns the quadratic has too many coefficients for a first set of draws.
 MOST_SHEARED = 16
+# Fewer draws than this for each coefficient teach noise, not curvature.
+DRAWS_PER_COEFFICIENT = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +102,8 @@ def learned(draws: np.ndarray) -> Coordinates:
     linear, quadratic = np.zeros((size, size)), np.zeros((size, size, size))
     for i in range(1, size if size <= MOST_SHEARED else 1):
         rows, cols = np.tril_indices(i)
+        if len(y) < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
+            break
         features = np.column_stack([np.ones(len(y)), y[:, :i], y[:, rows] * y[:, cols]])
         coefficients = np.linalg.lstsq(features, y[:, i], rcond=None)[0]
         shift[i], linear[i, :i] = coefficients[0], coefficients[1 : 1 + i]

@@ -123,29 +123,35 @@ class Program:
     def chain(
         self, key: Any, start: Any, where: Coordinates, table: Table, settings: Settings
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """One chain of NUTS from `start` (unconstrained); see `nuts.chain`."""
+        """One chain of NUTS from `start` (unconstrained), or what it saw before its budget ran out; see `nuts`."""
 
         def make() -> Callable[..., Any]:
-            def program(key: Any, start: Any, arrays: Any, target: Any, data: Any, mask: Any) -> Any:
-                log_density = lambda x: self.density.log_density(x, data, mask)  # noqa: E731
+            def program(key: Any, start: Any, arrays: Any, target: Any, budget: Any, data: Any, mask: Any) -> Any:
                 return nuts.chain(
-                    log_density,
+                    lambda x: self.density.log_density(x, data, mask),
                     key,
                     start,
                     lambda z: to_x(arrays, z),
                     warmup=settings.warmup,
                     draws=settings.draws,
                     thin=settings.thin,
-                    max_tree_depth=settings.max_tree_depth,
                     target_accept=target,
+                    budget=budget,
                 )
 
             return program
 
-        program = self._once(("chain", settings.warmup, settings.draws, settings.thin, settings.max_tree_depth), make)
-        target = settings.target_accept
-        x, stats = program(key, where.to_z(start), where.arrays, target, dict(table.data), table.mask)
-        return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
+        program = self._once(("chain", settings.warmup, settings.draws, settings.thin), make)
+        target, budget = settings.target_accept, settings.budget
+        x, stats, done = program(key, where.to_z(start), where.arrays, target, budget, dict(table.data), table.mask)
+        return nuts.kept(
+            np.asarray(x),
+            {name: np.asarray(value) for name, value in stats.items()},
+            int(done),
+            warmup=settings.warmup,
+            draws=settings.draws,
+            thin=settings.thin,
+        )
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw."""

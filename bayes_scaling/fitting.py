@@ -215,7 +215,7 @@ def fit(
             frame = columns(spec, noise_spec, runs)
             program = program_for(spec, noise_spec, frame)
         with watch("sampling"):
-            reporter().stage(f"{spec.title}: sampling", total=1 + 2 * chains)
+            reporter().stage(f"{spec.title}: sampling", total=1 + chains)
             drawn = sample_tables(program, [Table.padded(frame)], settings, [random_seed])[0]
         with watch("collecting"):
             idata = collect(drawn, spec, noise_spec, runs, frame, program.density.names, settings)
@@ -307,7 +307,7 @@ def sample(
     settings = Settings(draws, chains, warmup, target_accept, random_seed)
     with reporting(progressbar):
         program, table = program_of(model)
-        reporter().stage("Sampling", total=1 + 2 * chains)
+        reporter().stage("Sampling", total=1 + chains)
         drawn = sample_tables(program, [table], settings, [random_seed])[0]
     labels = [str(i) for i in range(drawn.log_likelihood.shape[-1])]
     tree = _tree(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)

@@ -9,8 +9,9 @@ import numpy as np
 from bayes_scaling.runs import Runs
 
 GAP = 0.3
-# More runs than the widest law of the standard set has unknowns: below that a fold tests the priors.
-FEWEST = 10
+# More runs than the widest law of the standard set has unknowns, and an eighth of the table: below that a fold tests
+# the priors.
+FEWEST, SMALLEST_SHARE = 10, 8
 MOST = 4
 
 
@@ -40,7 +41,8 @@ def forward_folds(runs: Runs, *, most: int = MOST, gap: float = GAP, fewest: int
     A cut needs `fewest` runs below it, at two sizes and two token counts at least, and scored runs at least `gap`
     decades above it. Tables narrower than that get half the gap; tables narrower still get no folds.
     """
-    log_c = np.log10(runs.flops)
+    log_c = np.log10(runs.flops).round(9)  # runs of one budget stay on one side of a cut
+    fewest = max(fewest, runs.n // SMALLEST_SHARE)
     for width in (gap, gap / 2):
         candidates = [c for c in np.unique(log_c) if _usable(runs, log_c, c, width, fewest)]
         if candidates:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MAX_STEPS = 200
+DIFFERENCE = 1e-4
 STARTS = 16
 # Two searches ended at the same mode when they lie within this many posterior standard deviations.
 SAME_MODE = 0.1
@@ -29,12 +30,16 @@ def newton(objective: Callable[[Any], Any], x: Any) -> tuple[Any, Any, Any, Any]
     import jax
     import jax.numpy as jnp
 
-    value_grad = jax.value_and_grad(objective)
-    hessian = jax.hessian(objective)
+    # The Hessian by central differences of the exact gradient, one vectorised call in all: compiled in a third of the
+    # time of forward-over-reverse, and as good for steps, whitening and Laplace masses.
+    value_grad = jax.vmap(jax.value_and_grad(objective))
+    shifts = DIFFERENCE * jnp.concatenate([jnp.zeros((1, x.size)), jnp.eye(x.size), -jnp.eye(x.size)])
 
     def derivatives(x: Any) -> tuple[Any, Any, Any, Any]:
-        f, g = value_grad(x)
-        h = hessian(x)
+        values, gradients = value_grad(x + shifts)
+        f, g = values[0], gradients[0]
+        h = (gradients[1 : x.size + 1] - gradients[x.size + 1 :]) / (2 * DIFFERENCE)
+        h = 0.5 * (h + h.T)
         good = jnp.isfinite(f) & jnp.all(jnp.isfinite(g)) & jnp.all(jnp.isfinite(h))
         return jnp.where(good, f, jnp.inf), jnp.where(good, g, 0.0), jnp.where(good, h, jnp.eye(x.size)), good
 

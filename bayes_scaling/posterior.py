@@ -62,40 +62,44 @@ def sample_tables(
 ) -> list[Draws]:
     """Posteriors of many tables under one model.
 
-    Each member is scouted briefly in coordinates whitened at its mode, and sampled in coordinates learned from the
-    scouts. A member whose verdict is not clean is sampled again in coordinates learned from those draws (the same
-    compiled program), and if it is still not clean, once more with smaller steps and more of them; `patient=False`
-    leaves that last attempt out. Draws depend on each member's seed and table only, never on how many members or
-    processors there are. Progress is 1 + 2 * chains ticks a table, and what retries add.
+    Each member is sampled in coordinates whitened at its mode. Where its chains give up, or their verdict is not clean,
+    it is sampled again in coordinates learned from what they have seen, by the same compiled program; and if it is
+    still not clean, once more with smaller steps and more of them (`patient=False` leaves that last attempt out).
+    Draws depend on each member's seed and table only, never on how many members or processors there are.
     """
     located: list[Modes | None] = [None] * len(tables)
     for i, found in parallel([partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]):
         located[i] = found
         reporter().tick()
-    scouts = {}
-    for i, (found, seed) in enumerate(zip(located, seeds, strict=True)):
-        where = found if found is not None else _no_mode(program)
-        scouts[i] = _Attempt(starts(where, settings.chains, seed), whitened(where), settings.scout(), seed)
-    ends = _attempt(program, tables, scouts)
-    surer = replace(settings, target_accept=max(0.95, settings.target_accept))
-    stages = (settings, surer, surer.careful())
+    ends: dict[int, list[Any]] = {}
     drawn: dict[int, Draws] = {}
-    for stage in stages if patient else stages[:2]:
-        members = [i for i in range(len(tables)) if i not in drawn or _unclean(drawn[i])]
-        if drawn:
-            reporter().more(len(members) * stage.chains)
-        attempts = {i: _next(ends[i], stage, seeds[i]) for i in members}
+    brief = settings.brief()
+    surer = replace(settings, target_accept=max(0.95, settings.target_accept))
+    stages = [brief, replace(brief, target_accept=surer.target_accept), surer, surer.careful()]
+    for stage in stages if patient else stages[:-1]:
+        attempts: dict[int, _Attempt] = {}
+        for i in range(len(tables)):
+            if i not in ends:
+                found = located[i]
+                where = found if found is not None else _no_mode(program)
+                attempts[i] = _Attempt(starts(where, stage.chains, seeds[i]), whitened(where), stage, seeds[i])
+            elif i not in drawn or _unclean(drawn[i]):
+                attempts[i] = _next(ends[i], stage, seeds[i] + 1_000_003 * (1 + stages.index(stage)))
+        if not attempts:
+            break
+        if stage is not brief:
+            reporter().more(len(attempts) * stage.chains)
         ends |= _attempt(program, tables, attempts)
-        found_draws = _described(program, tables, located, stage, {i: ends[i] for i in members})
-        for i, candidate in found_draws.items():
+        finished = {i: ends[i] for i in attempts if all(stats["complete"] for _, stats in ends[i])}
+        for i, candidate in _described(program, tables, located, stage, finished).items():
             drawn[i] = min(drawn[i], candidate, key=_badness) if i in drawn else candidate
     return [drawn[i] for i in range(len(tables))]
 
 
 def _next(chains: list[Any], settings: Settings, seed: int) -> _Attempt:
-    x = np.stack([c[0] for c in chains])
-    moved = seed + 1_000_003 * settings.thin + round(100 * settings.target_accept)
-    return _Attempt(x[:, -1], learned(x.reshape(-1, x.shape[-1])), settings, moved)
+    """From where the chains ended, in coordinates learned from what they have seen."""
+    seen = np.concatenate([c[0] for c in chains])
+    return _Attempt(np.stack([c[0][-1] for c in chains]), learned(seen), settings, seed)
 
 
 def _unclean(draws: Draws) -> bool:

@@ -10,7 +10,7 @@ from bayes_scaling.errors import UsageError
 @dataclass(frozen=True)
 class Settings:
     """How to sample. `warmup` is short because the coordinates are whitened at the mode; `thin` transitions make one
-    kept draw."""
+    kept draw. A chain gives up after `budget` gradients."""
 
     draws: int = 1000
     chains: int = 4
@@ -18,7 +18,7 @@ class Settings:
     target_accept: float = 0.9
     random_seed: int = 0
     thin: int = 1
-    max_tree_depth: int = 10
+    budget: int = 2**62
 
     def __post_init__(self) -> None:
         if self.draws < 50 or self.chains < 2 or self.warmup < 50:
@@ -29,9 +29,10 @@ class Settings:
         if not 0.5 <= self.target_accept < 1:
             raise UsageError(f"target_accept={self.target_accept} must lie in [0.5, 1).")
 
-    def scout(self) -> Settings:
-        """For the first look, from which the coordinates are learned: short, and never walking far."""
-        return replace(self, warmup=150, draws=250, target_accept=0.8, thin=1, max_tree_depth=6)
+    def brief(self) -> Settings:
+        """For the first attempts: a chain that needs more than some forty gradients a transition is better taught
+        other coordinates than waited for."""
+        return replace(self, budget=40 * (self.warmup + self.draws * self.thin))
 
     def careful(self) -> Settings:
         """For the retry of a fit that failed: smaller steps, a longer warm-up, and four transitions a draw."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logsumexp, ndtri
 
 from bayes_scaling.distance import Distance, distance
 from bayes_scaling.engine import Table, padded_length, program_for
@@ -26,9 +26,8 @@ from bayes_scaling.settings import Settings
 # A fold's fit needs quantiles, not moments in the fourth digit.
 FOLD_DRAWS, FOLD_CHAINS = 250, 4
 BIN_WIDTH = 0.3
-# Scores average over this many draws of the posterior and these nodes of the discrepancy.
-SCORE_DRAWS = 200
-_NODES, _NODE_WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+# Scores average over this many draws of the posterior, and for each over this many strata of the discrepancy.
+SCORE_DRAWS, STRATA = 200, 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +63,14 @@ class Predicted:
         p = {k: v[::step] for k, v in self.noise_values.items()}
         scale = self.scale[::step]
         residual = log_loss[None] - self.log_curve[::step]
-        parts = [
-            np.log(w) + self.noise.logpdf((residual - tau * node * where.length[None]) / scale, p) - np.log(scale)
-            for node, w in zip(_NODES, _NODE_WEIGHTS / _NODE_WEIGHTS.sum(), strict=True)
-        ]
-        stacked = np.concatenate(parts)
-        return np.asarray(logsumexp(stacked, axis=0) - np.log(len(scale)))
+        # Each draw has its own place within the strata: fixed nodes leave gaps where tau is large against the scatter.
+        offsets = np.random.default_rng(0).permutation((np.arange(len(scale)) + 0.5) / len(scale))
+        parts = []
+        for i in range(STRATA):
+            node = ndtri((i + offsets) / STRATA)[:, None]
+            z = (residual - tau * node * where.length[None]) / scale
+            parts.append(self.noise.logpdf(z, p) - np.log(scale))
+        return np.asarray(logsumexp(np.concatenate(parts), axis=0) - np.log(STRATA * len(scale)))
 
 
 def predicted(
@@ -146,9 +147,7 @@ def validate_forward(
         if not folds:
             predictions[spec.name] = ()
             continue
-        reporter().stage(
-            f"{spec.title}: forward validation at {len(folds)} cuts", total=len(folds) * (1 + 2 * FOLD_CHAINS)
-        )
+        reporter().stage(f"{spec.title}: forward validation at {len(folds)} cuts", total=len(folds) * (1 + FOLD_CHAINS))
         frames = [columns(spec, noise_spec, train) for train in trains]
         program = program_for(spec, noise_spec, frames[0])
         length = padded_length(runs.n)

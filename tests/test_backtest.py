@@ -68,9 +68,7 @@ def handmade(runs: bs.Runs, draws: int = 300, spread: float = 0.01, off: dict[st
             values |= {k: np.full(draws, v) for k, v in NOISE.items()}
             parts.append(predicted(law, noise, values, "ok", runs.subset(fold.train), runs.subset(fold.test)))
         predictions[name] = tuple(parts)
-    distances = tuple(
-        distance(runs.subset(f.train), runs.params[f.test], runs.tokens[f.test]) for f in folds
-    )
+    distances = tuple(distance(runs.subset(f.train), runs.params[f.test], runs.tokens[f.test]) for f in folds)
     return Validation(runs, folds, LAWS, predictions, distances)
 
 
@@ -253,9 +251,7 @@ def test_intervals_widen_with_distance_and_equal_compute_shares_the_discrepancy(
     # Two plans of equal compute: what tells them apart is the laws' alone, the discrepancy being common.
     plain = replace(group, averaging=replace(rule(dict.fromkeys(LAWS, 0.5)), scales=np.zeros(len(SCALES))))
     pair = {"params": n[2] * np.array([0.8, 1.25]), "tokens": c[2] / (6 * n[2] * np.array([0.8, 1.25]))}
-    with_it, without = (
-        np.log(bs.forecast(g, kind="curve", **pair).draws) for g in (group, plain)
-    )
+    with_it, without = (np.log(bs.forecast(g, kind="curve", **pair).draws) for g in (group, plain))
     np.testing.assert_allclose(np.diff(with_it), np.diff(without), atol=1e-12)
     assert with_it[:, 0].std() > 1.5 * without[:, 0].std()
 
@@ -321,5 +317,5 @@ def test_average_is_an_ensemble_with_a_rule(runs, group, monkeypatch):
     monkeypatch.setattr(averages, "validate_forward", lambda *a, **k: handmade(runs))
     found = bs.average(runs, LAWS)
     assert found.averaging is not None
-    assert found.basis.startswith("forward validation (")
+    assert found.basis.startswith("forward validation at 4 cuts (")
     assert found.weights.sum() == pytest.approx(1)

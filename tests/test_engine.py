@@ -211,15 +211,14 @@ def test_a_fit_that_is_not_clean_is_tried_again(monkeypatch, tiny_runs, capsys):
     frame = columns(law, noise, tiny_runs)
     lines = Lines()
     token = _CURRENT.set(lines)
-    lines.stage("Sampling", total=1 + 2 * 2)
+    lines.stage("Sampling", total=1 + 2)
     try:
         (drawn,) = sample_tables(program_for(law, noise, frame), [Table.padded(frame)], SHORT, [0])
     finally:
         _CURRENT.reset(token)
         lines.close()
-    scout, first, surer, careful = asked
-    assert scout.draws == 250
-    assert [first, surer.target_accept, careful.target_accept] == [SHORT, 0.95, 0.98]
+    assert [s.target_accept for s in asked] == [0.9, 0.95, 0.95, 0.98]
+    assert asked[0].budget == asked[1].budget < asked[2].budget  # the first two may give up and be taught
     assert drawn.x.shape == (2, 200, 7)
     assert lines._done == lines._total == 1 + 4 * 2
 
@@ -232,11 +231,26 @@ def test_thinned_draws_are_fewer_transitions_apart():
 
     key, start = jax.random.key(1), np.zeros(2)
     with jax.enable_x64(True):
-        every, stats = nuts.chain(normal, key, start, lambda z: z, warmup=50, draws=60, target_accept=0.8, thin=1)
-        third, kept = nuts.chain(normal, key, start, lambda z: z, warmup=50, draws=20, target_accept=0.8, thin=3)
+        every, stats = chain(normal, key, start, draws=60, thin=1)
+        third, kept = chain(normal, key, start, draws=20, thin=3)
     np.testing.assert_allclose(third, every[2::3])
     np.testing.assert_allclose(kept["energy"], stats["energy"][2::3])
     assert kept["gradients"] == stats["gradients"]
+
+
+def chain(density, key, start, *, draws, thin, budget=10**9):
+    how = {"warmup": 50, "draws": draws, "thin": thin}
+    x, stats, done = nuts.chain(density, key, start, lambda z: z, target_accept=0.8, budget=budget, **how)
+    return nuts.kept(np.asarray(x), {k: np.asarray(v) for k, v in stats.items()}, int(done), **how)
+
+
+def test_a_chain_whose_budget_runs_out_gives_the_later_half_of_what_it_saw():
+    with jax.enable_x64(True):
+        x, stats = chain(lambda x: -0.5 * (x**2).sum(), jax.random.key(2), np.ones(3), draws=60, thin=1, budget=100)
+    assert not stats["complete"]
+    assert 100 <= stats["gradients"] < 100 + 2**10
+    assert 0 < len(x) < 60
+    assert np.isfinite(x).all()
 
 
 def test_careful_settings_are_more_careful():
