@@ -2,9 +2,10 @@
 
 Every pair of a law and a discrepancy scale is scored by the log predictive density it gave to larger runs: averaged
 within each distance bin of a cut, then over the bins, since what is said at one cut errs together. The cuts' scores are
-summed, tempered, because the cuts of one table share runs, and added to a prior over laws and scales that was itself learned from other tables (`docs/forecasts.md` tells how, and
-what else was tried). Weights are never put on one law alone: each draw of an averaged forecast blends the laws' log
-losses in random proportions about the weights, since the truth tends to lie between the laws rather than at one.
+summed, tempered, because the cuts of one table share runs, and added to a prior over laws and scales that was itself
+learned from other tables (`docs/forecasts.md` tells how, and what else was tried). Weights are never put on one law
+alone: each draw of an averaged forecast blends the laws' log losses in random proportions about the weights, since the
+truth tends to lie between the laws rather than at one.
 """
 
 from __future__ import annotations

@@ -282,9 +282,7 @@ def _is_missing(cell: object) -> bool:
 
 def _missing_remedy(role: str, table: RawTable) -> str:
     if role in ("params", "tokens"):
-        return (
-            "fill it in, delete the row, or leave the whole column out and give flops, which make up for it"
-        )
+        return "fill it in, delete the row, or leave the whole column out and give flops, which make up for it"
     if role == "loss_sd":
         return "give it for every run, or leave the whole column out"
     return "fill it in or delete the row"

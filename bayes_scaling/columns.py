@@ -75,9 +75,7 @@ def resolve(
     chosen = _check_map(names, {role: name for role, name in (columns or {}).items() if name}, source)
     if group is not None:
         if chosen.get("group", group) != group:
-            raise UsageError(
-                f"The group is given twice: --group {group} and --map group={chosen['group']}. Keep one."
-            )
+            raise UsageError(f"The group is given twice: --group {group} and --map group={chosen['group']}. Keep one.")
         chosen["group"] = _present(group, names, source, "--group")
     roles = dict(chosen)
     taken = set(chosen.values())
@@ -106,9 +104,7 @@ def missing_column(role: str, names: Sequence[str], source: str) -> DataError:
     likely = [name for name in names if _STEMS.get(role, role) in name.lower()]
     guess = likely[0] if likely else "COLUMN"
     return DataError(
-        f"{source}: no column '{role}'"
-        + (f" (nor {also})" if also else "")
-        + f". Columns found: {listed(names)}. "
+        f"{source}: no column '{role}'" + (f" (nor {also})" if also else "") + f". Columns found: {listed(names)}. "
         f"If one of them holds it, say so: --map {role}={shell_word(guess)}."
     )
 
@@ -127,9 +123,7 @@ def printable(text: object, limit: int = 40) -> str:
 
 def shell_word(text: str) -> str:
     """Quoted for a shell where it must be."""
-    return (
-        text if re.fullmatch(r"[\w@%+=:,./-]+", text) else "'" + printable(text).replace("'", "'\\''") + "'"
-    )
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else "'" + printable(text).replace("'", "'\\''") + "'"
 
 
 def _check_map(names: Sequence[str], columns: dict[str, str], source: str) -> dict[str, str]:
@@ -152,9 +146,7 @@ def _present(name: str, names: Sequence[str], source: str, option: str) -> str:
         return name
     close = difflib.get_close_matches(name, names, n=1)
     guess = f" Did you mean '{printable(close[0])}'?" if close else ""
-    raise DataError(
-        f"{source}: {option} names column '{name}', which is not there.{guess} Columns: {listed(names)}."
-    )
+    raise DataError(f"{source}: {option} names column '{name}', which is not there.{guess} Columns: {listed(names)}.")
 
 
 def _candidates(role: str, names: Sequence[str]) -> list[str]:

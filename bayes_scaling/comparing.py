@@ -158,8 +158,7 @@ class Evidence:
         table = self.to_frame().map(lambda v: f"{v:.4g}" if isinstance(v, float) else v)
         lines = [f"Evidence on {self.runs.n} runs of {self.runs.name}", table.to_string(index=False)]
         lines += [
-            f"  {b.numerator} over {b.denominator}: {b.log_bf:.2f} ± {b.log_bf_sd:.2f} nats{_span(b)}, "
-            f"{b.verdict}"
+            f"  {b.numerator} over {b.denominator}: {b.log_bf:.2f} ± {b.log_bf_sd:.2f} nats{_span(b)}, {b.verdict}"
             for b in self.bayes_factors
         ]
         return "\n".join(lines)
@@ -306,9 +305,7 @@ def weigh(
     moved = None
     if sensitivity or noise_models:
         with watch("sensitivity"):
-            moved = sensitivity_of(
-                fits, bridge, priors=sensitivity, noise_models=noise_models, random_seed=random_seed
-            )
+            moved = sensitivity_of(fits, bridge, priors=sensitivity, noise_models=noise_models, random_seed=random_seed)
     values = np.array([bridge[n].value for n in names])
     return Evidence(
         runs=fits[0].runs,
@@ -325,9 +322,7 @@ def weigh(
     )
 
 
-def _estimates(
-    fits: Sequence[Fit], nested: bool, seed: int
-) -> tuple[dict[str, LogEvidence], dict[str, LogEvidence]]:
+def _estimates(fits: Sequence[Fit], nested: bool, seed: int) -> tuple[dict[str, LogEvidence], dict[str, LogEvidence]]:
     """Log evidence of each law by each estimator, by law."""
     doing = "bridge and nested sampling" if nested else "bridge sampling"
     # The long ones first, so that no core idles at the end.

@@ -149,9 +149,7 @@ def load_table(name: str) -> pd.DataFrame:
         return read_file(folder("data") / f"{name}.csv").frame
     path = cached_path(name)
     if not path.is_file():
-        raise DataError(
-            f"Data set '{name}' is not on this machine. Get it with: bayes-scaling data fetch {name}"
-        )
+        raise DataError(f"Data set '{name}' is not on this machine. Get it with: bayes-scaling data fetch {name}")
     _verify(name, path)
     return adapt(read_file(path).frame, entry, name)
 
@@ -174,9 +172,7 @@ def adapt(frame: pd.DataFrame, entry: dict[str, Any], name: str) -> pd.DataFrame
             f"Data set '{name}': its file lacks the column(s) {', '.join(missing)} that the registry names."
         )
     try:
-        table = {
-            ours: pd.to_numeric(frame[theirs]).astype(float) for ours, theirs in entry["columns"].items()
-        }
+        table = {ours: pd.to_numeric(frame[theirs]).astype(float) for ours, theirs in entry["columns"].items()}
     except ValueError as error:
         raise DataError(f"Data set '{name}': its file holds a cell that is no number ({error}).") from error
     if "derive" in entry:
@@ -228,16 +224,12 @@ def fetch(name: str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         downloader = pooch.HTTPDownloader(progressbar=False, timeout=_TIMEOUT)
-        pooch.retrieve(
-            url, f"sha256:{entry['sha256']}", fname=path.name, path=path.parent, downloader=downloader
-        )
+        pooch.retrieve(url, f"sha256:{entry['sha256']}", fname=path.name, path=path.parent, downloader=downloader)
     except (RequestException, OSError) as error:
         reason = "no connection" if "NameResolution" in str(error) else type(error).__name__
         raise DataError(f"Cannot download '{name}' ({reason}). {by_hand}") from error
     except ValueError as error:  # pooch's word for a wrong checksum; it keeps nothing
-        raise DataError(
-            f"What came for '{name}' is not the file registered: its SHA-256 differs. {by_hand}"
-        ) from error
+        raise DataError(f"What came for '{name}' is not the file registered: its SHA-256 differs. {by_hand}") from error
     return path
 
 
@@ -284,6 +276,4 @@ def _registry() -> dict[str, dict[str, Any]]:
 
 def _card_line(text: str, key: str) -> str:
     start = f"- {key}:"
-    return next(
-        (line.removeprefix(start).strip() for line in text.splitlines() if line.startswith(start)), ""
-    )
+    return next((line.removeprefix(start).strip() for line in text.splitlines() if line.startswith(start)), "")

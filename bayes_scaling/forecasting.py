@@ -200,7 +200,11 @@ def forecast(
         raise UsageError("params and tokens of a forecast must be positive counts, such as params=70e9,tokens=1.4e12.")
     watch = Stopwatch()
     flops = np.asarray(compute.flops(n, d))
-    columns = {"params": n, "tokens": d, **{k: np.broadcast_to(np.asarray(v, float), n.shape) for k, v in inputs.items()}}
+    columns = {
+        "params": n,
+        "tokens": d,
+        **{k: np.broadcast_to(np.asarray(v, float), n.shape) for k, v in inputs.items()},
+    }
     runs = group.fits[0].runs
     curves, news = [], []
     for i, fit in enumerate(group.fits):
@@ -247,7 +251,5 @@ def _joined(
             log_loss = log_loss + mixed.noise([np.log(new / c) for new, c in zip(news, curves, strict=True)])
         loss = np.exp(log_loss)
         law, weight = np.full(len(loss), "blend"), np.full(len(loss), 1 / len(loss))
-    data = xr.Dataset(
-        {"loss": (("draw", "query"), loss)}, coords={"law": ("draw", law), "weight": ("draw", weight)}
-    )
+    data = xr.Dataset({"loss": (("draw", "query"), loss)}, coords={"law": ("draw", law), "weight": ("draw", weight)})
     return xr.DataTree.from_dict({"predictions": data})

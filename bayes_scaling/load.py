@@ -64,9 +64,7 @@ def load_runs(
         raise UsageError(f"Unknown loss unit '{loss_unit}'. Choose nats or bits.")
     if isinstance(source, Runs):
         if columns or group or loss_unit != "nats":
-            raise UsageError(
-                "These runs are read already. Give columns, group and loss_unit with their table."
-            )
+            raise UsageError("These runs are read already. Give columns, group and loss_unit with their table.")
         return source if name is None else dataclasses.replace(source, name=name)
     table, default = _read(source)
     names = [str(column) for column in table.frame.columns]
@@ -115,9 +113,7 @@ def _checked(table: RawTable, resolution: Resolution, loss_unit: str, name: str)
     if compute is not None:
         scale = FLOP_PER_PF_DAY if compute == "pf_days" else 1.0
         derivable = len(given) == 2
-        values["flops"] = check.positive_column(
-            findings, compute, roles[compute], optional=derivable, scale=scale
-        )
+        values["flops"] = check.positive_column(findings, compute, roles[compute], optional=derivable, scale=scale)
     nats = LOSS_UNITS[loss_unit]
     values["loss"] = check.positive_column(findings, "loss", roles["loss"], scale=nats)
     check.check_loss(findings, roles["loss"], values["loss"])

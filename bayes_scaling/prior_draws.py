@@ -15,18 +15,14 @@ if TYPE_CHECKING:
     import pymc as pm
 
 
-def prior_values(
-    law: ScalingLaw, noise: Noise | None, draws: int, rng: np.random.Generator
-) -> dict[str, np.ndarray]:
+def prior_values(law: ScalingLaw, noise: Noise | None, draws: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draws of every free parameter of the law, then of the noise where given, each with dims (draw,).
 
     Laws that share a parameter under the same prior do not share its draws: each takes the generator's next
     numbers.
     """
     specs = {**law.parameters, **(noise.parameters if noise else {})}
-    return {
-        name: np.asarray(spec.prior.dist.rvs(size=draws, random_state=rng)) for name, spec in specs.items()
-    }
+    return {name: np.asarray(spec.prior.dist.rvs(size=draws, random_state=rng)) for name, spec in specs.items()}
 
 
 def unconstrained(prior: Prior, values: np.ndarray) -> np.ndarray:

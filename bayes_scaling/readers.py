@@ -122,8 +122,7 @@ def read_csv(text: str, source: str) -> RawTable:
             lines.append(line)
     except csv.Error as error:
         raise DataError(
-            f"{source}, line {max(reader.line_num, 1)}: not readable as CSV ({error}). "
-            f"Check its quotation marks."
+            f"{source}, line {max(reader.line_num, 1)}: not readable as CSV ({error}). Check its quotation marks."
         ) from error
     if header is None:
         raise DataError(f"{source} is empty. It needs a header line and a line for each run.")
@@ -197,9 +196,7 @@ def _read_parquet(path: Path, source: str) -> RawTable:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise DataError(
-            f"{source}: reading Parquet needs pyarrow. Install it: pip install pyarrow."
-        ) from error
+        raise DataError(f"{source}: reading Parquet needs pyarrow. Install it: pip install pyarrow.") from error
     try:
         table = pq.read_table(path)
         frame = table.to_pandas()
@@ -248,13 +245,10 @@ def _decode(data: bytes, source: str) -> str:
         line = data.count(b"\n", 0, error.start) + 1
         byte = data[error.start]
         raise DataError(
-            f"{source}, line {line}: byte 0x{byte:02x} is not {encoding.upper()} text. "
-            f"Save the file as UTF-8."
+            f"{source}, line {line}: byte 0x{byte:02x} is not {encoding.upper()} text. Save the file as UTF-8."
         ) from error
     if "\0" in text:
-        raise DataError(
-            f"{source}: holds NUL characters, so it is not a text table. Export it as CSV in UTF-8."
-        )
+        raise DataError(f"{source}: holds NUL characters, so it is not a text table. Export it as CSV in UTF-8.")
     return text
 
 
@@ -270,9 +264,7 @@ def _header(cells: list[str], source: str) -> list[str]:
     # A frame written with its index has a first column without a name.
     names = [name or f"column {k}" for k, name in enumerate(names, 1)]
     if all(_is_number(name) for name in names):
-        raise DataError(
-            f"{source}: its first line holds numbers. Add a header line, such as params,tokens,loss."
-        )
+        raise DataError(f"{source}: its first line holds numbers. Add a header line, such as params,tokens,loss.")
     _unique(names, source)
     return names
 
@@ -318,6 +310,4 @@ def _tables_in(folder: Path) -> str:
 
 
 def _too_large(source: str) -> DataError:
-    return DataError(
-        f"{source} is larger than 1 GiB: is it a table of runs? One line a training run is enough."
-    )
+    return DataError(f"{source} is larger than 1 GiB: is it a table of runs? One line a training run is enough.")

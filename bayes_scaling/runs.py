@@ -166,14 +166,11 @@ class Runs:
         index = np.asarray(mask)
         if index.ndim != 1 or index.dtype.kind not in "biu" or (index.dtype == bool and len(index) != self.n):
             raise DataError(
-                f"A subset of {self.name} needs {self.n} truth values, or integer positions, "
-                f"in one dimension."
+                f"A subset of {self.name} needs {self.n} truth values, or integer positions, in one dimension."
             )
         positions = np.flatnonzero(index) if index.dtype == bool else index
         if positions.size == 0:
-            raise DataError(
-                f"The subset of {self.name} selects none of its {self.n} runs. Widen the selection."
-            )
+            raise DataError(f"The subset of {self.name} selects none of its {self.n} runs. Widen the selection.")
         if positions.min() < -self.n or positions.max() >= self.n:
             raise DataError(f"A subset of {self.name} names a run beyond its {self.n}.")
         columns: dict[str, Any] = {

@@ -72,8 +72,7 @@ def tilted(program: Program, priors: Mapping[str, Prior]) -> Program:
     def ratio(x: Any, data: Data) -> Any:
         values, new = base.constrain(x), data[ARGUMENTS]
         return sum(
-            log_pdf(family, values[name], new[i, 0], new[i, 1])
-            - log_pdf(family, values[name], old[i, 0], old[i, 1])
+            log_pdf(family, values[name], new[i, 0], new[i, 1]) - log_pdf(family, values[name], old[i, 0], old[i, 1])
             for i, (name, family) in enumerate(zip(names, families, strict=True))
         )
 
@@ -91,9 +90,7 @@ def can_tilt(fit: Fit) -> bool:
     return all(p.prior.family in FIXED_SUPPORT for p in parameters_of(fit.law, fit.noise).values())
 
 
-def refit_evidence(
-    fit: Fit, changes: Sequence[Mapping[str, Prior]], random_seed: int = 0
-) -> list[LogEvidence]:
+def refit_evidence(fit: Fit, changes: Sequence[Mapping[str, Prior]], random_seed: int = 0) -> list[LogEvidence]:
     """Log evidence, nats, of the fit's law under each set of changed priors, by sampling anew and bridging.
 
     Parameters
@@ -105,9 +102,7 @@ def refit_evidence(
     frame = columns(fit.law, fit.noise, fit.runs)
     program = tilted(program_for(fit.law, fit.noise, frame), old)
     plain = Table.padded(frame)
-    tables = [
-        Table({**plain.data, ARGUMENTS: _arguments({**old, **new})}, plain.mask, plain.n) for new in changes
-    ]
+    tables = [Table({**plain.data, ARGUMENTS: _arguments({**old, **new})}, plain.mask, plain.n) for new in changes]
     drawn = sample_tables(program, tables, fit.settings, [random_seed] * len(tables))
     found = []
     for table, draws in zip(tables, drawn, strict=True):

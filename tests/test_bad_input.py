@@ -24,10 +24,7 @@ REFUSED_TABLES = {
     ),
     **{
         f"{word} in {column}": (
-            HEAD
-            + ",".join({"params": "1e9", "tokens": "2e10", "loss": "2.5", column: word}.values())
-            + "\n"
-            + REST,
+            HEAD + ",".join({"params": "1e9", "tokens": "2e10", "loss": "2.5", column: word}.values()) + "\n" + REST,
             ["line 2", f"column '{column}'", f"value '{word}'", says],
         )
         for column in ("params", "tokens", "loss")
@@ -83,9 +80,7 @@ def test_tables_that_are_refused(capsys, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "bad.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    fit = refuse(
-        capsys, tmp_path, ["fit", "bad.csv", "--law", "kaplan", "--out", "f.nc"], 3, "bad.csv", *says
-    )
+    fit = refuse(capsys, tmp_path, ["fit", "bad.csv", "--law", "kaplan", "--out", "f.nc"], 3, "bad.csv", *says)
     assert refuse(capsys, tmp_path, ["validate", "bad.csv", "--json"], 3) == fit
     if name in ("empty", "one run"):
         refuse(capsys, tmp_path, ["report", "bad.csv"], 3, *says)

@@ -85,9 +85,7 @@ def test_lines_are_the_file_s_own(tmp_path):
 
 
 def test_frames_name_their_index():
-    frame = pd.DataFrame(
-        {"N": [1e9, np.nan, 3e9], "D": [1e10, 3e10, 1e11], "L": [3, 2.5, 2]}, index=["a", "b", "c"]
-    )
+    frame = pd.DataFrame({"N": [1e9, np.nan, 3e9], "D": [1e10, 3e10, 1e11], "L": [3, 2.5, 2]}, index=["a", "b", "c"])
     refused(frame, "DataFrame", "row b", "'N'", "missing")
 
 
@@ -107,9 +105,7 @@ def test_counts_in_billions(tmp_path):
     message = refused(
         write(tmp_path, "N,D,L\n7,300,2\n1.5,20,3\n70,1400,1.9\n"), "'N'", "below 1000", "70e9", "billion"
     )
-    assert (
-        "every value of column 'D'" not in message
-    )  # 1400 is not below 1000, and one remedy a column is enough
+    assert "every value of column 'D'" not in message  # 1400 is not below 1000, and one remedy a column is enough
 
 
 def test_compute_in_pf_days_is_caught():
@@ -124,9 +120,7 @@ def test_small_models_are_only_noticed():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_runs(tmp_path, count):
-    refused(
-        write(tmp_path, "N,D,L\n" + "1e9,1e10,3\n" * count), f"holds {count} run", "at least 3", "Add runs"
-    )
+    refused(write(tmp_path, "N,D,L\n" + "1e9,1e10,3\n" * count), f"holds {count} run", "at least 3", "Add runs")
 
 
 # --- what is refused: columns
@@ -173,9 +167,7 @@ def test_groups_must_be_named_throughout(tmp_path):
 
 
 def test_names_given_twice(tmp_path):
-    refused(
-        write(tmp_path, "params,tokens,loss,loss\n1,2,3,4\n"), "more than one column is called loss", "Rename"
-    )
+    refused(write(tmp_path, "params,tokens,loss,loss\n1,2,3,4\n"), "more than one column is called loss", "Rename")
     refused(pd.DataFrame([[1, 2, 3]] * 3, columns=["N", "L", "L"]), "more than one column is called L")
 
 

@@ -354,9 +354,7 @@ def test_failed_fits_are_shown_and_exit_4(capsys, saved, tmp_path):
     assert captured.err.count("The chains disagree") == 1
 
 
-@pytest.mark.parametrize(
-    ("raised", "code"), [(ValueError("odd"), 1), (MemoryError(), 3), (OSError(28, "No space"), 3)]
-)
+@pytest.mark.parametrize(("raised", "code"), [(ValueError("odd"), 1), (MemoryError(), 3), (OSError(28, "No space"), 3)])
 def test_faults_are_one_line(capsys, monkeypatch, raised, code):
     def fault(*args, **kwargs):
         raise raised

@@ -80,12 +80,10 @@ def test_tables_without_losses_say_so(name):
 
 def test_published_figures_have_the_units_they_claim():
     models = datasets.load_table("known_models").set_index("run")
-    assert (
-        6 * float(models.loc["Chinchilla", "params"]) * float(models.loc["Chinchilla", "tokens"]) == 5.88e23
+    assert 6 * float(models.loc["Chinchilla", "params"]) * float(models.loc["Chinchilla", "tokens"]) == 5.88e23
+    assert 6 * float(models.loc["Llama 3.1 405B", "params"]) * float(models.loc["Llama 3.1 405B", "tokens"]) == (
+        pytest.approx(3.8e25, rel=0.01)
     )
-    assert 6 * float(models.loc["Llama 3.1 405B", "params"]) * float(
-        models.loc["Llama 3.1 405B", "tokens"]
-    ) == (pytest.approx(3.8e25, rel=0.01))
     optima = datasets.load_table("chinchilla_optima").astype(float)
     assert (optima.tokens / optima.params).between(15, 40).all()
     shapes = datasets.load_table("chinchilla_shapes").astype(float)
@@ -132,9 +130,7 @@ def test_fetch_and_adapt(fake, cache, monkeypatch):
     monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: download)
     path = datasets.fetch("fake")
     assert path.read_bytes() == fake
-    monkeypatch.setattr(
-        pooch, "HTTPDownloader", lambda **_: pytest.fail("a verified copy is not fetched again")
-    )
+    monkeypatch.setattr(pooch, "HTTPDownloader", lambda **_: pytest.fail("a verified copy is not fetched again"))
     assert datasets.fetch("fake") == path
     runs = load_runs("fake")
     np.testing.assert_allclose(6 * runs.params * runs.tokens, runs.flops)
@@ -192,9 +188,7 @@ def test_the_epoch_adapter_on_its_source(local_data, cache):
     assert runs.notices == ()
 
 
-@pytest.mark.parametrize(
-    "name", ["gadre_overtraining", "muennighoff_fit182", "porian_isoflop", "xlstm_isoflop"]
-)
+@pytest.mark.parametrize("name", ["gadre_overtraining", "muennighoff_fit182", "porian_isoflop", "xlstm_isoflop"])
 def test_public_tables_load(local_data, name):
     runs = load_runs(local_data / f"{name}.csv")
     assert runs.n > 50

@@ -112,13 +112,9 @@ def test_any_two_give_the_third():
     for absent in ("params", "tokens"):
         frame = pd.DataFrame({k: v for k, v in base.items() if k != absent} | {"flops": flops})
         np.testing.assert_allclose(getattr(load_runs(frame), absent), base[absent])
-    days = pd.DataFrame(
-        {"params": base["params"], "loss": base["loss"], "pf_days": np.array(flops) / 8.64e19}
-    )
+    days = pd.DataFrame({"params": base["params"], "loss": base["loss"], "pf_days": np.array(flops) / 8.64e19})
     np.testing.assert_allclose(load_runs(days).tokens, base["tokens"])
-    text = days.assign(pf_days=[f"{d!r}PF-days" for d in days.pf_days.tolist()]).rename(
-        columns={"pf_days": "C"}
-    )
+    text = days.assign(pf_days=[f"{d!r}PF-days" for d in days.pf_days.tolist()]).rename(columns={"pf_days": "C"})
     np.testing.assert_allclose(load_runs(text).tokens, base["tokens"])
 
 
@@ -154,9 +150,7 @@ def test_map_and_group():
 
 
 def test_an_empty_map_leaves_a_column_out():
-    frame = pd.DataFrame(
-        {"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [1e25, 1e25, 1e25], "loss": [3, 2.5, 2]}
-    )
+    frame = pd.DataFrame({"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [1e25, 1e25, 1e25], "loss": [3, 2.5, 2]})
     assert "flops_differ" in codes(load_runs(frame))
     runs = load_runs(frame, columns={"flops": ""})
     assert runs.flops[0] == 6e19
@@ -168,9 +162,7 @@ def test_an_empty_map_leaves_a_column_out():
 
 
 def test_flops_that_differ_are_kept():
-    frame = pd.DataFrame(
-        {"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [6e19, 4e20, 3e21], "L": [3, 2.5, 2]}
-    )
+    frame = pd.DataFrame({"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [6e19, 4e20, 3e21], "L": [3, 2.5, 2]})
     runs = load_runs(frame)
     assert runs.flops.tolist() == [6e19, 4e20, 3e21]
     assert codes(runs) == ["flops_differ"]
@@ -246,9 +238,7 @@ def test_the_hash_is_of_content(tmp_path):
 
 
 def test_frame_dict_and_design(tmp_path):
-    runs = load_runs(
-        write(tmp_path, GOOD.replace("family", "family,lr").replace(",x", ",x,1e-3").replace(",y", ",y,"))
-    )
+    runs = load_runs(write(tmp_path, GOOD.replace("family", "family,lr").replace(",x", ",x,1e-3").replace(",y", ",y,")))
     frame = runs.to_frame()
     assert frame.columns.tolist() == ["run", "group", "params", "tokens", "flops", "loss", "lr"]
     assert frame["lr"].dtype == np.float64
@@ -305,9 +295,7 @@ def test_reading_imports_no_engine(tmp_path):
         "import sys; from bayes_scaling.load import load_runs; load_runs(sys.argv[1]);"
         "print([m for m in ('jax', 'pymc', 'arviz', 'numpyro', 'pooch') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -72,9 +72,7 @@ def installed(dist, tmp_path_factory):
     """A folder that the wheel alone was installed into."""
     target = tmp_path_factory.mktemp("target")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
-    done = subprocess.run(
-        [*pip, "--target", str(target), str(dist[1])], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([*pip, "--target", str(target), str(dist[1])], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return target
 
@@ -140,9 +138,7 @@ def test_another_package_adds_a_law_to_the_wheel(installed, tmp_path):
     other = tmp_path / "other"
     (other / "mine-1.0.dist-info").mkdir(parents=True)
     (other / "mine.py").write_text(NEW_LAW.format(name="mine"))
-    (other / "mine-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n"
-    )
+    (other / "mine-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
     (other / "mine-1.0.dist-info" / "entry_points.txt").write_text("[bayes_scaling.laws]\nmine = mine:LAW\n")
     code = "from bayes_scaling.laws import all_laws; print(*all_laws())"
     done = subprocess.run(
@@ -167,9 +163,7 @@ def test_a_checkout_sees_a_new_law_at_once(checkout, tmp_path):
 
 
 def test_nothing_imports_models_or_data_from_the_top():
-    files = [
-        f for part in ("bayes_scaling", "models", "tests", "benchmarks") for f in (ROOT / part).rglob("*.py")
-    ]
+    files = [f for part in ("bayes_scaling", "models", "tests", "benchmarks") for f in (ROOT / part).rglob("*.py")]
     assert len(files) > 30
     bad = []
     for path in files:
@@ -177,9 +171,7 @@ def test_nothing_imports_models_or_data_from_the_top():
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 modules = [node.module or ""]
-            bad += [
-                f"{path.name}:{node.lineno}" for m in modules if m.partition(".")[0] in ("models", "data")
-            ]
+            bad += [f"{path.name}:{node.lineno}" for m in modules if m.partition(".")[0] in ("models", "data")]
     assert not bad
     assert not (ROOT / "models" / "__init__.py").exists()
     assert not (ROOT / "data" / "__init__.py").exists()

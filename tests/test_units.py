@@ -79,9 +79,7 @@ def test_budgets(text, value):
     assert parse_budget(text) == pytest.approx(value, rel=1e-15)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "7B", "1e24 dollars", "1e15FLOP/s", "2Z", "-1e24", "0", "inf", "nan", None]
-)
+@pytest.mark.parametrize("text", ["", "7B", "1e24 dollars", "1e15FLOP/s", "2Z", "-1e24", "0", "inf", "nan", None])
 def test_budgets_refused(text):
     with pytest.raises(UsageError, match="Budget") as caught:
         parse_budget(text)

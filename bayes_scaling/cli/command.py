@@ -45,7 +45,6 @@ def all_commands() -> list[Command]:
     from bayes_scaling.cli import commands
 
     modules = (
-        importlib.import_module(f"{commands.__name__}.{info.name}")
-        for info in pkgutil.iter_modules(commands.__path__)
+        importlib.import_module(f"{commands.__name__}.{info.name}") for info in pkgutil.iter_modules(commands.__path__)
     )
     return sorted((module.COMMAND for module in modules), key=lambda command: command.order)

@@ -48,9 +48,7 @@ def add_runs(parser: argparse.ArgumentParser, *, saved: bool = False, fallback: 
         metavar="NAME=COLUMN",
         help="which column holds what, e.g. loss=eval/c4_loss; 'flops=' leaves a column out (repeatable)",
     )
-    group.add_argument(
-        "--group", metavar="COLUMN", help="column that names the group (default: group, family, corpus)"
-    )
+    group.add_argument("--group", metavar="COLUMN", help="column that names the group (default: group, family, corpus)")
     group.add_argument(
         "--loss-unit", choices=("nats", "bits"), help="unit of the table's losses, per token (default: nats)"
     )
@@ -75,9 +73,7 @@ def add_laws(parser: argparse.ArgumentParser, *, average: bool = False) -> None:
 def add_law(parser: argparse.ArgumentParser) -> None:
     """--law alone, required."""
     group = parser.add_argument_group("law and priors")
-    group.add_argument(
-        "--law", type=values.law_names, metavar="NAME", help="law to fit; see 'bayes-scaling laws'"
-    )
+    group.add_argument("--law", type=values.law_names, metavar="NAME", help="law to fit; see 'bayes-scaling laws'")
     _add_priors(group)
 
 
@@ -101,9 +97,7 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sampling")
     group.add_argument("--seed", type=values.whole("--seed", 0), metavar="N", help="random seed (default: 0)")
     group.add_argument("--chains", type=values.whole("--chains", 1), metavar="N", help="chains (default: 4)")
-    group.add_argument(
-        "--draws", type=values.whole("--draws", 1), metavar="N", help="draws a chain (default: 1000)"
-    )
+    group.add_argument("--draws", type=values.whole("--draws", 1), metavar="N", help="draws a chain (default: 1000)")
     group.add_argument("--allow-bad-fit", action="store_true", help="exit 0, not 4, when diagnostics fail")
 
 

@@ -30,8 +30,7 @@ class Table:
         lines = []
         for row in [self.headers, *self.rows]:
             cells = [
-                c.ljust(w) if i < self.left else c.rjust(w)
-                for i, (c, w) in enumerate(zip(row, widths, strict=True))
+                c.ljust(w) if i < self.left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  " + "  ".join(cells).rstrip())
         return "\n".join(lines)
@@ -103,9 +102,7 @@ def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]
     lines = "\n".join(f"  - {message}" for message in failed)
     allowed = getattr(arguments, "allow_bad_fit", False)
     end = (
-        ""
-        if allowed
-        else "\nThe results are given all the same, marked as failed; --allow-bad-fit makes this exit 0."
+        "" if allowed else "\nThe results are given all the same, marked as failed; --allow-bad-fit makes this exit 0."
     )
     print(
         f"{'Warning' if allowed else 'Error'}: diagnostics failed, do not rely on this.\n{lines}{end}",

@@ -98,6 +98,4 @@ def _not_understood(left: Sequence[str], parser: Parser) -> UsageError:
         return UsageError(f"Not understood: '{left[0]}'. See '{parser.prog} --help'.")
     close = difflib.get_close_matches(word, known, n=1)
     guess = f" Did you mean {close[0]}?" if close else ""
-    return UsageError(
-        f"Unknown option '{word}'.{guess} Known: {', '.join(known)}. See '{parser.prog} --help'."
-    )
+    return UsageError(f"Unknown option '{word}'.{guess} Known: {', '.join(known)}. See '{parser.prog} --help'.")

@@ -43,9 +43,7 @@ def read_runs(arguments: argparse.Namespace) -> Runs:
     from bayes_scaling.load import load_runs
 
     columns = values.column_map(arguments.map)
-    return load_runs(
-        arguments.runs, columns=columns, group=arguments.group, loss_unit=default(arguments, "loss_unit")
-    )
+    return load_runs(arguments.runs, columns=columns, group=arguments.group, loss_unit=default(arguments, "loss_unit"))
 
 
 def is_saved(arguments: argparse.Namespace) -> bool:
@@ -134,9 +132,7 @@ def _alone(fit: Fit) -> Notice:
 def _saved(arguments: argparse.Namespace) -> Posterior:
     given = [f"--{name.replace('_', '-')}" for name in _BEFORE_FIT if getattr(arguments, name) is not None]
     if given:
-        raise UsageError(
-            f"{', '.join(given)}: no effect on a saved fit, which {arguments.runs} is. Leave it out."
-        )
+        raise UsageError(f"{', '.join(given)}: no effect on a saved fit, which {arguments.runs} is. Leave it out.")
     from bayes_scaling.storage import load_fit
 
     fit = load_fit(arguments.runs)
@@ -162,6 +158,4 @@ def writable(path: Path | str) -> Path:
             return path
     except OSError as error:
         reason = "it is not a folder" if not place.is_dir() else error.strerror or str(error)
-        raise DataError(
-            f"Cannot write {path}: {place}: {reason}. Choose another place with --out."
-        ) from error
+        raise DataError(f"Cannot write {path}: {place}: {reason}. Choose another place with --out.") from error

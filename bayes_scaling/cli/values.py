@@ -49,13 +49,9 @@ def loss(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise UsageError(
-            f"--target-loss takes a loss in nats per token; '{text}' is none. Write 2.05."
-        ) from None
+        raise UsageError(f"--target-loss takes a loss in nats per token; '{text}' is none. Write 2.05.") from None
     if not 0 < value <= 30:
-        raise UsageError(
-            f"--target-loss {text} is no plausible loss: give nats per token, above 0 and up to 30."
-        )
+        raise UsageError(f"--target-loss {text} is no plausible loss: give nats per token, above 0 and up to 30.")
     return value
 
 
@@ -89,9 +85,7 @@ def column_map(items: Iterable[str] | None) -> dict[str, str]:
         role, equals, column = item.partition("=")
         role = role.strip()
         if not equals or not role:
-            raise UsageError(
-                f"Cannot read --map '{item}'. Write --map loss=eval/c4_loss; --map flops= leaves it out."
-            )
+            raise UsageError(f"Cannot read --map '{item}'. Write --map loss=eval/c4_loss; --map flops= leaves it out.")
         if role in found:
             raise UsageError(f"--map names '{role}' twice; give it once.")
         found[role] = column.strip()
@@ -113,9 +107,7 @@ def query(text: str, inputs: Sequence[str]) -> dict[str, float]:
             raise UsageError(f"--at '{text}' gives {name} twice. {_AT}")
         known = {"params", "tokens", "flops", *inputs}
         if name not in known:
-            raise UsageError(
-                f"--at '{text}': '{name}' is not asked for. Known: {', '.join(sorted(known))}. {_AT}"
-            )
+            raise UsageError(f"--at '{text}': '{name}' is not asked for. Known: {', '.join(sorted(known))}. {_AT}")
         try:
             given[name] = parse_flop(value) if name == "flops" else parse_count(value)
         except ValueError as error:
@@ -130,9 +122,7 @@ def query(text: str, inputs: Sequence[str]) -> dict[str, float]:
 def _sizes(given: Mapping[str, float], text: str) -> dict[str, float]:
     n, d, c = (given.get(k) for k in ("params", "tokens", "flops"))
     if n and d and c and abs(c / (6 * n * d) - 1) > 0.05:
-        raise UsageError(
-            f"--at '{text}': flops are not 6·params·tokens ({6 * n * d:.3g}). Give two of the three."
-        )
+        raise UsageError(f"--at '{text}': flops are not 6·params·tokens ({6 * n * d:.3g}). Give two of the three.")
     if n and d:
         return {"params": n, "tokens": d}
     if n and c:

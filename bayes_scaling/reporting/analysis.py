@@ -162,9 +162,7 @@ def rebuild(path: str | os.PathLike[str]) -> Report:
         if data["command"] != "report" or data["schema_version"] != 1:
             raise KeyError("command")
     except OSError as error:
-        raise DataError(
-            f"{path} holds no report to rebuild: {source} cannot be read ({error.strerror})."
-        ) from error
+        raise DataError(f"{path} holds no report to rebuild: {source} cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{source} is not the report.json of a report. Make one with 'bayes-scaling report'."
@@ -174,13 +172,9 @@ def rebuild(path: str | os.PathLike[str]) -> Report:
 
 def _check(target_loss: float | None, ci_prob: float) -> None:
     if target_loss is not None and not 0 < target_loss < 30:
-        raise UsageError(
-            f"A target loss of {target_loss:g} cannot be used: give nats per token, above 0 and below 30."
-        )
+        raise UsageError(f"A target loss of {target_loss:g} cannot be used: give nats per token, above 0 and below 30.")
     if not 0 < ci_prob < 1:
-        raise UsageError(
-            f"An interval of probability {ci_prob:g} does not exist: give a number between 0 and 1."
-        )
+        raise UsageError(f"An interval of probability {ci_prob:g} does not exist: give a number between 0 and 1.")
 
 
 def _slug(name: str) -> str:
@@ -207,9 +201,7 @@ def _numbers(found: Study) -> tuple[dict[str, Any], dict[str, str]]:
             sections[section.key] = section.numbers(found)
         except DataError:
             raise
-        except (
-            Exception
-        ) as error:  # one section less is better than no report; its place says what is missing
+        except Exception as error:  # one section less is better than no report; its place says what is missing
             sections[section.key] = None
             failures[section.key] = f"{type(error).__name__}: {error}"
     return sections, failures

@@ -52,9 +52,7 @@ def group_colours(runs: Rows) -> dict[str, str]:
     return {g: t.GROUPS[i] for i, g in enumerate(groups)} if groups != ["runs"] else {"runs": t.INK}
 
 
-def _points(
-    runs: Rows, x: Any, y: Any, colours: Mapping[str, str], tooltip: list[Any], size: int = 46
-) -> Any:
+def _points(runs: Rows, x: Any, y: Any, colours: Mapping[str, str], tooltip: list[Any], size: int = 46) -> Any:
     colour: Any = alt.value(t.MUTED)
     if colours:
         scale = alt.Scale(domain=list(colours), range=list(colours.values()))
@@ -119,9 +117,7 @@ def allocation_figure(
     at = [r["flops"] for r in curve]
     domain = t.padded_log(at, 0.015)
     seen = [r for r in models if domain[0] <= r["flops"] <= domain[1]]
-    best = [
-        {**r, "approach": f"approach {r['approach']}"} for r in optima if domain[0] <= r["flops"] <= domain[1]
-    ]
+    best = [{**r, "approach": f"approach {r['approach']}"} for r in optima if domain[0] <= r["flops"] <= domain[1]]
     spread = [v for r in curve for v in (r[name]["lower"], r[name]["upper"])]
     x = t.log_axis("flops", "training compute, FLOP", domain, t.FLOP, grid=False)
     y_domain = t.padded_log([*spread, *(r[name] for r in (*runs, *seen, *best))])
@@ -164,9 +160,7 @@ def allocation_figure(
     return Panel(alt.layer(*layers), 380, right=36)
 
 
-def _labels(
-    models: Rows, others: Rows, name: str, x: Sequence[float], y: Sequence[float]
-) -> list[dict[str, Any]]:
+def _labels(models: Rows, others: Rows, name: str, x: Sequence[float], y: Sequence[float]) -> list[dict[str, Any]]:
     """Where the names of well-known models have room beside their marks; the others keep their tooltip.
 
     Lengths are shares of a plot of about 340 by 330 pixels, the smallest it is drawn at.
@@ -177,9 +171,7 @@ def _labels(
         return u, v
 
     marks = [place(r) for r in (*models, *others)]
-    boxes: list[tuple[float, float, float, float]] = [
-        (u - 0.013, u + 0.013, v - 0.013, v + 0.013) for u, v in marks
-    ]
+    boxes: list[tuple[float, float, float, float]] = [(u - 0.013, u + 0.013, v - 0.013, v + 0.013) for u, v in marks]
     out: list[dict[str, Any]] = []
     known = {str(r["run"]): r for r in models}
     for row in (known[n] for n in NOTABLE if n in known):

@@ -23,8 +23,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ("E, irreducible loss", "The loss that remains however large the model and the data; nats per token."),
     (
         "alpha, beta",
-        "How fast the loss falls with N and with D. They mean the same within a law, not always between "
-        "laws.",
+        "How fast the loss falls with N and with D. They mean the same within a law, not always between laws.",
     ),
     ("prior", "What was held plausible before seeing the runs. Printed beside each parameter."),
     ("posterior", "What is plausible after seeing the runs: a sample of parameter values, called draws."),
@@ -128,9 +127,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "R-hat",
-        "Whether independent chains of draws agree. 1 is agreement; up to 1.01 is good, above 1.05 the fit "
-        "has "
-        "failed.",
+        "Whether independent chains of draws agree. 1 is agreement; up to 1.01 is good, above 1.05 the fit has failed.",
     ),
     (
         "ESS",
@@ -140,8 +137,7 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "divergences",
-        "Steps of the sampler that broke down, a sign that part of the posterior was not reached. Should "
-        "be none.",
+        "Steps of the sampler that broke down, a sign that part of the posterior was not reached. Should be none.",
     ),
     ("E-BFMI", "Whether the sampler moves freely through heavy tails; should be above 0.3."),
     (

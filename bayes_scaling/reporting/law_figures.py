@@ -85,9 +85,7 @@ def intervals(
         alt.Chart(t.data(priors)).mark_rule(strokeWidth=15, color=t.GRID).encode(y=y, x=x("from"), x2="to:Q"),
         base.mark_rule(strokeWidth=1.6).encode(x=x("lower"), x2="upper:Q"),
         base.mark_rule(strokeWidth=5, strokeCap="round").encode(x=x("low50"), x2="high50:Q"),
-        base.mark_circle(size=75, opacity=1, stroke="white", strokeWidth=1.5).encode(
-            x=x("median"), tooltip=tips
-        ),
+        base.mark_circle(size=75, opacity=1, stroke="white", strokeWidth=1.5).encode(x=x("median"), tooltip=tips),
     ]
     if published:
         marks = alt.Chart(t.data(published)).mark_point(
@@ -139,22 +137,12 @@ def density(name: str, rows: Mapping[str, Sequence[float]], colour: str, unit: s
     y = alt.Y("density:Q", axis=None, scale=alt.Scale(domainMin=0))
     prior = [{"value": a, "density": d} for a, d in zip(rows["prior_at"], rows["prior"], strict=True)]
     found = [{"value": a, "density": d} for a, d in zip(at, post, strict=True)]
-    below = (
-        alt.Chart(t.data(prior))
-        .mark_area(color=t.FAINT, opacity=0.35, line={"color": t.FAINT})
-        .encode(x=x, y=y)
-    )
-    above = (
-        alt.Chart(t.data(found))
-        .mark_area(color=colour, opacity=0.35, line={"color": colour})
-        .encode(x=x, y=y)
-    )
+    below = alt.Chart(t.data(prior)).mark_area(color=t.FAINT, opacity=0.35, line={"color": t.FAINT}).encode(x=x, y=y)
+    above = alt.Chart(t.data(found)).mark_area(color=colour, opacity=0.35, line={"color": colour}).encode(x=x, y=y)
     return Panel(alt.layer(below, above, title=name), 92)
 
 
-def residuals(
-    rows: Rows, title: str, colour: str, limit: float, domain: Sequence[float], ci_prob: float
-) -> Panel:
+def residuals(rows: Rows, title: str, colour: str, limit: float, domain: Sequence[float], ci_prob: float) -> Panel:
     """Observed over fitted loss, per cent, against compute; hollow marks lie outside their own interval."""
     data = [{**r, "percent": 100 * r["residual"]} for r in rows]
     x = t.log_axis("flops", "training compute, FLOP", domain, t.FLOP, grid=False)
@@ -196,9 +184,7 @@ def evidence(rows: Rows) -> Panel:
         base.mark_rule(strokeWidth=1, opacity=0.5).encode(x=x, x2=alt.datum(0)),
         base.mark_rule(strokeWidth=3.5, strokeCap="round").encode(x=alt.X("low:Q", scale=scale), x2="high:Q"),
         base.mark_circle(size=80, opacity=1, stroke="white", strokeWidth=1.5).encode(x=x),
-        base.mark_text(align="right", dx=-9, fontSize=11).encode(
-            x=alt.X("low:Q", scale=scale), text="label:N"
-        ),
+        base.mark_text(align="right", dx=-9, fontSize=11).encode(x=alt.X("low:Q", scale=scale), text="label:N"),
     ]
     return Panel(alt.layer(*layers, title="Log evidence"), (ROW + 4) * len(rows) + 6)
 

@@ -129,9 +129,7 @@ def forecast_numbers(study: Study) -> dict[str, Any]:
         | {"inner": _bounds(inner[j]), "beyond": row["decades_beyond"]["flops"]}
         for j, row in enumerate(band.rows())
     ]
-    body["by_law"] = [
-        _law_row(fit, group.law_weights[fit.law.name], body["forecasts"][0], study) for fit in group.fits
-    ]
+    body["by_law"] = [_law_row(fit, group.law_weights[fit.law.name], body["forecasts"][0], study) for fit in group.fits]
     body["tenfold"] = _tenfold(study)
     body["law_weights"] = group.law_weights
     body["discrepancy_per_decade"] = group.averaging.scale_mean if group.averaging else None
@@ -150,9 +148,7 @@ def _reaches(new: Forecast, j: int, target: float | None) -> float | None:
 
 
 def _law_row(fit: Fit, weight: float, at: dict[str, Any], study: Study) -> dict[str, Any]:
-    own = forecast(
-        fit, params=at["params"], tokens=at["tokens"], ci_prob=study.ci_prob, random_seed=study.random_seed
-    )
+    own = forecast(fit, params=at["params"], tokens=at["tokens"], ci_prob=study.ci_prob, random_seed=study.random_seed)
     row = own.rows()[0]
     return {
         "law": fit.law.name,
@@ -199,9 +195,7 @@ def frontier_numbers(study: Study) -> dict[str, Any]:
     ]
     at = max(study.budgets)
     widest = frontier(study.averaged(), [at], ci_prob=study.ci_prob)
-    average = widest.exponents["params"] | {
-        "inner": _bounds(replace(widest, ci_prob=INNER).exponents["params"])
-    }
+    average = widest.exponents["params"] | {"inner": _bounds(replace(widest, ci_prob=INNER).exponents["params"])}
     body["exponent_average"] = average | {"flops": float(at)}
     body["exponents_by_law"] = [
         {
@@ -224,9 +218,7 @@ def _table(name: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     for record in frame[list(columns)].to_dict("records"):
         row = {k: str(record[k]) for k in columns}
         row_numbers = {k: float(record[k]) for k in ("params", "tokens")}
-        rows.append(
-            {**row, **row_numbers, "flops": float(SIX_ND.flops(row_numbers["params"], row_numbers["tokens"]))}
-        )
+        rows.append({**row, **row_numbers, "flops": float(SIX_ND.flops(row_numbers["params"], row_numbers["tokens"]))})
     return rows
 
 

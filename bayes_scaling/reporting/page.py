@@ -112,9 +112,7 @@ def _without_legends(spec: Any) -> Any:
     """A specification in which every colour has `legend: null`."""
     if isinstance(spec, dict):
         return {
-            k: {**v, "legend": None}
-            if k == "color" and isinstance(v, dict) and "field" in v
-            else _without_legends(v)
+            k: {**v, "legend": None} if k == "color" and isinstance(v, dict) and "field" in v else _without_legends(v)
             for k, v in spec.items()
         }
     return [_without_legends(v) for v in spec] if isinstance(spec, list) else spec

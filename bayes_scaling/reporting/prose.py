@@ -21,9 +21,7 @@ def beyond(decades: float, what: str = "compute") -> str:
         return f"within the range of {what} that the runs cover"
     amount = f"{decades:.1f} decade{'' if f'{decades:.1f}' == '1.0' else 's'}"
     times = 10**decades
-    factor = (
-        f"{times:.1f}" if times < 3 else f"{times:.0f}" if times < 100 else f"{float(f'{times:.2g}'):,.0f}"
-    )
+    factor = f"{times:.1f}" if times < 3 else f"{times:.0f}" if times < 100 else f"{float(f'{times:.2g}'):,.0f}"
     return f"{amount} of {what} beyond the runs (a factor of {factor})"
 
 
@@ -78,9 +76,7 @@ def _target(data: Data) -> list[Prose]:
     target = data["forecast"]["target_loss"]
     if target is None:
         return []
-    chances = [
-        f"{w.percent(r['p_target'])} with {w.flop(r['budget'])} FLOP" for r in data["forecast"]["forecasts"]
-    ]
+    chances = [f"{w.percent(r['p_target'])} with {w.flop(r['budget'])} FLOP" for r in data["forecast"]["forecasts"]]
     text = say(
         "One new run at the best allocation reaches the target loss of {target} with a probability of "
         "<b>{chances}</b>.",
@@ -208,9 +204,7 @@ def asked(data: Data) -> list[Prose]:
     """What was asked, of which runs."""
     names, runs, a = titles(data), data["runs"], data["asked"]
     budgets = w.listed([w.flop(b) for b in a["budgets"]])
-    how = (
-        "named" if a["budgets_given"] else "chosen at about ten and a hundred times the largest run's compute"
-    )
+    how = "named" if a["budgets_given"] else "chosen at about ten and a hundred times the largest run's compute"
     text = say(
         "What loss will one new training run reach, how large should its model be and how many tokens "
         "should it see, "
@@ -220,11 +214,7 @@ def asked(data: Data) -> list[Prose]:
     )
     out = [Prose(text)]
     if a["target_loss"] is not None:
-        out.append(
-            Prose(
-                say("How probable is a loss of at most {t} nats per token?", t=w.short(a["target_loss"], 4))
-            )
-        )
+        out.append(Prose(say("How probable is a loss of at most {t} nats per token?", t=w.short(a["target_loss"], 4))))
     design = runs["design"] if runs else None
     if design:
         text = say(
@@ -268,9 +258,7 @@ def posterior(data: Data) -> list[Prose]:
 def forecasts(data: Data) -> list[Prose]:
     body = data["forecast"]
     names = titles(data)
-    weights = [
-        f"{names[k]} {w.percent(v)}" for k, v in sorted(body["law_weights"].items(), key=lambda i: -i[1])
-    ]
+    weights = [f"{names[k]} {w.percent(v)}" for k, v in sorted(body["law_weights"].items(), key=lambda i: -i[1])]
     out = []
     if len(weights) > 1:
         text = say(
@@ -291,9 +279,7 @@ def forecasts(data: Data) -> list[Prose]:
     if len(body["forecasts"]) > 1:
         ci = w.prob(data["ci_prob"])
         parts = [f"{w.flop(r['budget'])} FLOP: {w.loss(r)} ({w.loss_range(r)})" for r in body["forecasts"]]
-        text = say(
-            "Loss of one new run at each budget, with {ci} intervals: {parts}.", ci=ci, parts="; ".join(parts)
-        )
+        text = say("Loss of one new run at each budget, with {ci} intervals: {parts}.", ci=ci, parts="; ".join(parts))
         out.append(Prose(text, "forecast"))
     first, second = body["tenfold"][:2]
     text = say(

@@ -38,13 +38,11 @@ SOURCES: dict[str, str] = {
     "hoffmann": "Hoffmann et al. (2022). Training compute-optimal large language models. arXiv:2203.15556.",
     "besiroglu": "Besiroglu et al. (2024). Chinchilla scaling: a replication attempt. arXiv:2404.10102.",
     "meng": "Meng and Wong (1996). Simulating ratios of normalizing constants. Statistica Sinica 6, 831-860.",
-    "kass": "Kass and Raftery (1995). Bayes factors. Journal of the American Statistical Association 90, "
-    "773-795.",
+    "kass": "Kass and Raftery (1995). Bayes factors. Journal of the American Statistical Association 90, 773-795.",
     "vehtari_loo": "Vehtari, Gelman and Gabry (2017). Practical Bayesian model evaluation using "
     "leave-one-out "
     "cross-validation and WAIC. arXiv:1507.04544.",
-    "yao": "Yao et al. (2018). Using stacking to average Bayesian predictive distributions. "
-    "arXiv:1704.02030.",
+    "yao": "Yao et al. (2018). Using stacking to average Bayesian predictive distributions. arXiv:1704.02030.",
     "vehtari_rhat": "Vehtari et al. (2021). Rank-normalization, folding, and localization: an improved "
     "R-hat. "
     "arXiv:1903.08008.",

@@ -164,9 +164,7 @@ def _parameter_panel(data: Data, parameter: str) -> Panel:
             if parameter in p["values"]
         ]
     panel = law_figures.intervals(rows, parameter, "", data["ci_prob"], published=marks, above=True)
-    return Panel(
-        panel.chart.properties(title="E, nats per token" if parameter == "E" else parameter), panel.height
-    )
+    return Panel(panel.chart.properties(title="E, nats per token" if parameter == "E" else parameter), panel.height)
 
 
 def _residual_figure(data: Data) -> Figure:
@@ -174,9 +172,7 @@ def _residual_figure(data: Data) -> Figure:
     every = [100 * abs(r["residual"]) for f in fits.values() for r in f["residuals"]]
     domain = t.padded_log([r["flops"] for f in fits.values() for r in f["residuals"]])
     panels = tuple(
-        law_figures.residuals(
-            f["residuals"], f["title"], colours[name], 1.1 * max(every), domain, data["ci_prob"]
-        )
+        law_figures.residuals(f["residuals"], f["title"], colours[name], 1.1 * max(every), domain, data["ci_prob"])
         for name, f in fits.items()
     )
     return Figure(
@@ -207,8 +203,7 @@ def forecast_view(data: Data) -> list[Block]:
         f"Compute is counted as {data['runs']['counted']}. A run above the band spent its "
         "compute on another allocation, or was trained less well. Beyond the runs nothing but the laws "
         "and the discrepancy carries the forecast.",
-        "Training runs and the forecast loss of a new run at the best allocation against training compute, "
-        "with bands.",
+        "Training runs and the forecast loss of a new run at the best allocation against training compute, with bands.",
         (figures.loss_figure(runs, body["band"], body["forecasts"], _edge(data), data["ci_prob"]),),
         (*keys, *figures.runs_key(figures.group_colours(runs))),
         table="forecast_band",
@@ -244,9 +239,7 @@ def _by_law_figure(data: Data) -> Figure:
 def frontier_view(data: Data) -> list[Block]:
     body, runs = data["frontier"], _run_rows(data)
     models = [{**r, "size": w.count(r["params"]), "read": w.count(r["tokens"])} for r in body["known_models"]]
-    optima = [
-        {**r, "size": w.count(r["params"]), "read": w.count(r["tokens"])} for r in body["optima_published"]
-    ]
+    optima = [{**r, "size": w.count(r["params"]), "read": w.count(r["tokens"])} for r in body["optima_published"]]
     panels = tuple(
         figures.allocation_figure(k, body["curve"], runs, optima, models, _edge(data), data["ci_prob"], title)
         for k, title in (("params", "best model size, parameters"), ("tokens", "best number of tokens"))
@@ -260,8 +253,7 @@ def frontier_view(data: Data) -> list[Block]:
         "and tokens "
         "their authors print, and many were trained on more tokens than is optimal because they are cheap "
         "to serve.",
-        "Optimal parameters and tokens against training compute with bands, published optima and known "
-        "models.",
+        "Optimal parameters and tokens against training compute with bands, published optima and known models.",
         panels,
         (
             *_bands(data, "median"),

@@ -87,9 +87,7 @@ class Study:
             If no law asked for is one of params and tokens alone.
         """
         if self.group is None:
-            raise UsageError(
-                "No law of this report depends on params and tokens alone, so none has a frontier."
-            )
+            raise UsageError("No law of this report depends on params and tokens alone, so none has a frontier.")
         return self.group
 
     @cached_property
@@ -133,8 +131,7 @@ def request(
         if name not in everything:
             raise unknown("parameter", name, everything, "See 'bayes-scaling laws NAME'.")
     specified = tuple(
-        specify(law, noise, {k: v for k, v in (priors or {}).items() if k in known[law.name]})
-        for law in chosen
+        specify(law, noise, {k: v for k, v in (priors or {}).items() if k in known[law.name]}) for law in chosen
     )
     return Request(specified, settings, ci_prob)
 
@@ -233,9 +230,7 @@ def study(
     )
 
 
-def _averaged(
-    fits: Sequence[Fit], seed: int, notices: list[Notice]
-) -> tuple[Ensemble | None, Backtest | None]:
+def _averaged(fits: Sequence[Fit], seed: int, notices: list[Notice]) -> tuple[Ensemble | None, Backtest | None]:
     """The average over laws by forward validation, and the back-test; without the latter where it fails, by
     what is known of the laws from other tables."""
     if not fits:

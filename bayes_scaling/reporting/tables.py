@@ -40,9 +40,7 @@ def runs(data: Data) -> Table:
     body = data["runs"]
     rows = []
     for i in range(body["n"]):
-        row = {
-            k: body[k][i] for k in ("run", "group", "params", "tokens", "flops", "loss", "loss_sd") if body[k]
-        }
+        row = {k: body[k][i] for k in ("run", "group", "params", "tokens", "flops", "loss", "loss_sd") if body[k]}
         rows.append({**row, **{k: v[i] for k, v in body["extra"].items() if k not in row}})
     columns = [Column("run", lambda r: r["run"], numeric=False)]
     if body["group"]:
@@ -52,9 +50,7 @@ def runs(data: Data) -> Table:
             "parameters",
             lambda r: w.flop(r["params"]) if r["params"] >= 1e15 else w.format_count(r["params"]),
         ),
-        Column(
-            "tokens", lambda r: w.flop(r["tokens"]) if r["tokens"] >= 1e15 else w.format_count(r["tokens"])
-        ),
+        Column("tokens", lambda r: w.flop(r["tokens"]) if r["tokens"] >= 1e15 else w.format_count(r["tokens"])),
         Column("FLOP, as given", lambda r: w.flop(r["flops"])),
         Column("loss, nats per token", lambda r: f"{r['loss']:.4g}"),
     ]
@@ -199,9 +195,7 @@ def evidence(data: Data) -> Table:
     rows = sorted(body["laws"], key=lambda r: -r["log_evidence"])
     columns = (
         _law(data),
-        Column(
-            "log evidence, nats", lambda r: f"{w.fixed(r['log_evidence'])} ± {w.fixed(r['log_evidence_sd'])}"
-        ),
+        Column("log evidence, nats", lambda r: f"{w.fixed(r['log_evidence'])} ± {w.fixed(r['log_evidence_sd'])}"),
         Column("probability", lambda r: w.percent(r["probability"])),
         Column("elpd, nats", lambda r: f"{w.fixed(r['elpd_loo'], 1)}"),
         Column("SE", lambda r: w.fixed(r["elpd_loo_se"], 1)),

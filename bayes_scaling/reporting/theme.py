@@ -69,9 +69,7 @@ def powers(low: float, high: float) -> list[float]:
     return [v for v in every if low <= v <= high]
 
 
-def log_axis(
-    field: str, title: str, domain: Sequence[float], form: str, channel: Any = alt.X, **axis: Any
-) -> Any:
+def log_axis(field: str, title: str, domain: Sequence[float], form: str, channel: Any = alt.X, **axis: Any) -> Any:
     return channel(
         f"{field}:Q",
         title=title,

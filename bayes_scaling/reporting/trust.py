@@ -32,9 +32,7 @@ def backtest_numbers(study: Study) -> dict[str, Any]:
         {law: found.validation.predictions[law][k].verdict for law in found.validation.laws}
         for k in range(len(body["folds"]))
     ]
-    body["folds"] = [
-        {**fold, "verdicts": own} for fold, own in zip(body["folds"], verdicts, strict=True)
-    ]
+    body["folds"] = [{**fold, "verdicts": own} for fold, own in zip(body["folds"], verdicts, strict=True)]
     body["forecasts"] = _forecasts(found)
     known = prior_averaging([f.law for f in study.averaged().fits])
     body["discrepancy"] = {

@@ -122,10 +122,7 @@ def _advice(body: Mapping[str, Any], held: float) -> Any:
     elif held >= 0.8:
         advice = f"Treat a 90 % interval as about what it says, up to {decades(reach)} beyond the runs"
     elif held >= 0.55:
-        advice = (
-            f"Treat a 90 % interval as one of about {100 * round(held, 1):.0f} %, and plan for a result "
-            "outside it"
-        )
+        advice = f"Treat a 90 % interval as one of about {100 * round(held, 1):.0f} %, and plan for a result outside it"
     else:
         advice = "Treat the intervals as too narrow, and the forecast as one possibility among several"
     advice = advice.replace(" %", "\u00a0%")

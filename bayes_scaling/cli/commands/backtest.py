@@ -13,10 +13,7 @@ from bayes_scaling.units import format_flop
 if TYPE_CHECKING:
     from bayes_scaling.backtesting import Backtest
 
-_IDLE = (
-    "{names}: no effect on a back-test, whose fits below each cut are of a fixed length, 4 chains of 250 "
-    "draws."
-)
+_IDLE = "{names}: no effect on a back-test, whose fits below each cut are of a fixed length, 4 chains of 250 draws."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -26,9 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     laws = sources.law_choice(arguments)
     if laws and len(laws) < 2:
-        raise UsageError(
-            f"compare needs two laws or more, such as --laws {laws[0]},kaplan_floor; 'fit' takes one."
-        )
+        raise UsageError(f"compare needs two laws or more, such as --laws {laws[0]},kaplan_floor; 'fit' takes one.")
     settings = sources.sampling(arguments)
     runs = sources.read_runs(arguments)
     from bayes_scaling.comparing import compare

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_runs(parser)
-    parser.add_argument(
-        "--out", metavar="FIT.nc", help="save the fit as netCDF, to be used instead of RUNS later"
-    )
+    parser.add_argument("--out", metavar="FIT.nc", help="save the fit as netCDF, to be used instead of RUNS later")
     options.add_law(parser)
     options.add_sampling(parser)
     options.add_ci(parser)
@@ -49,13 +47,9 @@ def _one_law(arguments: argparse.Namespace) -> str:
     if not arguments.law:
         from bayes_scaling.laws import all_laws
 
-        raise UsageError(
-            f"fit needs --law NAME, one of {', '.join(all_laws())}. 'compare' and 'report' take several."
-        )
+        raise UsageError(f"fit needs --law NAME, one of {', '.join(all_laws())}. 'compare' and 'report' take several.")
     if len(arguments.law) > 1 or arguments.law == (values.AVERAGE,):
-        raise UsageError(
-            "fit takes one law: --law NAME. 'forecast', 'frontier', 'compare' and 'report' take several."
-        )
+        raise UsageError("fit takes one law: --law NAME. 'forecast', 'frontier', 'compare' and 'report' take several.")
     return str(arguments.law[0])
 
 
@@ -65,9 +59,7 @@ def _check_out(out: Path, runs: str) -> None:
     sources.writable(out)
     if out.is_dir():
         raise DataError(f"--out {out} is a folder. Name a file in it, such as {out / 'fit.nc'}.")
-    if out.exists() and (
-        not is_fit_file(out) or (runs != "-" and Path(runs).exists() and out.samefile(runs))
-    ):
+    if out.exists() and (not is_fit_file(out) or (runs != "-" and Path(runs).exists() and out.samefile(runs))):
         raise DataError(f"--out {out} exists and is no saved fit; it is left as it is. Choose another name.")
 
 
@@ -85,9 +77,7 @@ def _text(result: Fit, out: str | None) -> list[str | output.Table]:
         f"Diagnostics {str(result.diagnostics).splitlines()[0]}",
     ]
     if out:
-        blocks.append(
-            f"Saved as {out}; for instance: bayes-scaling forecast {out} --at params=70e9,tokens=1.4e12"
-        )
+        blocks.append(f"Saved as {out}; for instance: bayes-scaling forecast {out} --at params=70e9,tokens=1.4e12")
     return blocks
 
 

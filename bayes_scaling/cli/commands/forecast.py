@@ -99,7 +99,7 @@ def _text(result: Forecast) -> list[str | output.Table]:
 
 
 def weights_line(weights: object, basis: str) -> str:
-    """`Laws averaged, weights from forward validation (9 cells ...): coupled 0.58, kaplan_floor 0.42`."""
+    """`Laws averaged, weights from forward validation at 4 cuts (...): coupled 0.58, kaplan_floor 0.42`."""
     items = dict(weights) if isinstance(weights, dict) else {}
     if len(items) == 1:
         return f"Law: {next(iter(items))}"

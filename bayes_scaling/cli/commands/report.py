@@ -13,9 +13,7 @@ from bayes_scaling.errors import DataError
 
 def configure(parser: argparse.ArgumentParser) -> None:
     options.add_runs(parser, fallback="pile")
-    parser.add_argument(
-        "--out", metavar="DIR", help="folder of the report (default: reports/NAME, NAME the runs')"
-    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the report (default: reports/NAME, NAME the runs')")
     options.add_budgets(parser, required=False)
     parser.add_argument(
         "--target-loss",
@@ -38,9 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_out(out)
     from bayes_scaling.reporting import report
 
-    result = report(
-        runs, laws=laws, out=out, budgets=arguments.budget, target_loss=arguments.target_loss, **settings
-    )
+    result = report(runs, laws=laws, out=out, budgets=arguments.budget, target_loss=arguments.target_loss, **settings)
     return output.emit(arguments, result.to_dict(), [repr(result)])
 
 

@@ -34,9 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
             "name": runs.name,
             "source": runs.source,
             "groups": list(runs.groups),
-            "columns": [
-                name for name in ("params", "tokens", "flops", "loss", "loss_sd") if known[name] is not None
-            ],
+            "columns": [name for name in ("params", "tokens", "flops", "loss", "loss_sd") if known[name] is not None],
             "extra": list(known["extra"]),
             "design": known["design"],
         }
@@ -54,16 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _text(runs: Runs) -> list[str | output.Table]:
     design = runs.design
-    rows = [
-        [k, *(format_count(v) for v in design[k]), f"{design['decades'][k]:.2f}"]
-        for k in ("params", "tokens")
-    ]
+    rows = [[k, *(format_count(v) for v in design[k]), f"{design['decades'][k]:.2f}"] for k in ("params", "tokens")]
     rows.append(["flops", *(format_flop(v) for v in design["flops"]), f"{design['decades']['flops']:.2f}"])
     rows.append(["tokens per param", *(f"{v:.3g}" for v in design["tokens_per_param"]), ""])
     rows.append(["loss, nats per token", *(f"{v:.4g}" for v in design["loss"]), ""])
-    groups = (
-        f", {len(runs.groups)} groups ({', '.join(runs.groups[:8])}{', …' if len(runs.groups) > 8 else ''})"
-    )
+    groups = f", {len(runs.groups)} groups ({', '.join(runs.groups[:8])}{', …' if len(runs.groups) > 8 else ''})"
     replicates = f", {design['replicates']} replicates" if design["replicates"] else ""
     extra = list(runs.extra.columns)
     blocks: list[str | output.Table] = [
@@ -75,9 +68,7 @@ def _text(runs: Runs) -> list[str | output.Table]:
     if extra:
         blocks.append(f"Other columns: {', '.join(map(str, extra))}")
     blocks += [f"Warning: {notice.message}" for notice in runs.notices]
-    blocks.append(
-        "The table can be used." if not runs.notices else "The table can be used; see the warnings."
-    )
+    blocks.append("The table can be used." if not runs.notices else "The table can be used; see the warnings.")
     return blocks
 
 
