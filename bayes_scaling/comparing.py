@@ -14,7 +14,7 @@ from bayes_scaling.bridge import LogEvidence, log_evidence
 from bayes_scaling.engine import parallel
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
-from bayes_scaling.fitting import Fit, as_runs, fit
+from bayes_scaling.fitting import Fit, as_runs, fit, fit_together
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import Loo, loo, stacking_weights
@@ -214,16 +214,11 @@ def fit_laws(
             from bayes_scaling.errors import unknown
 
             raise unknown("parameter", name, set().union(*known.values()), "See 'bayes-scaling laws NAME'.")
-    return tuple(
-        fit(
-            runs,
-            law,
-            noise=noise,
-            priors={k: v for k, v in (priors or {}).items() if k in known[law.name]},
-            **settings,
-        )
-        for law in chosen
-    )
+    tasks = []
+    for law in chosen:
+        own = {k: v for k, v in (priors or {}).items() if k in known[law.name]}
+        tasks.append(partial(fit, runs, law, noise=noise, priors=own, **settings))
+    return tuple(fit_together(tasks))
 
 
 def compare(

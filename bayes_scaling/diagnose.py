@@ -122,9 +122,10 @@ def diagnose(
         )
     if divergences:
         share = divergences / (chains * draws)
+        plural = "" if divergences == 1 else "s"
         (failed if share > DIVERGENT_FAILED else warned).append(
-            f"{divergences} divergent transitions ({share:.1%}): part of the posterior was not reached. Tighter "
-            "priors, or another noise model, usually mend it."
+            f"{divergences} divergent transition{plural} ({share:.2%}): part of the posterior may be missing. "
+            "Tighter priors, or another noise model, usually mend it."
         )
     if ebfmi < EBFMI_OK:
         warned.append(f"Low energy fraction (E-BFMI {ebfmi:.2f}): heavy tails are explored slowly. Draw more.")

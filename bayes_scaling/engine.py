@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -236,7 +237,8 @@ def parallel(tasks: Iterable[Callable[[], Any]]) -> Iterator[tuple[int, Any]]:
     """
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="bayes-scaling")
     try:
-        futures = {pool.submit(task): i for i, task in enumerate(tasks)}
+        # Each task reports to whoever listens here: a new thread would know of nobody.
+        futures = {pool.submit(copy_context().run, task): i for i, task in enumerate(tasks)}
         for future in as_completed(futures):
             yield futures[future], future.result()
     finally:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_scaling.diagnose import Diagnostics, ess_and_rhat
-from bayes_scaling.engine import Table, program_for, program_of
+from bayes_scaling.engine import Table, parallel, program_for, program_of
 from bayes_scaling.errors import Notice
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.load import load_runs
@@ -20,7 +21,7 @@ from bayes_scaling.model import build, columns, specify
 from bayes_scaling.noise import Noise
 from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.prior import Prior
-from bayes_scaling.progress import reporter, reporting
+from bayes_scaling.progress import beside_others, reporter, reporting
 from bayes_scaling.provenance import Stopwatch, envelope, versions
 from bayes_scaling.runs import Runs
 from bayes_scaling.settings import Settings
@@ -220,6 +221,18 @@ def fit(
         with watch("collecting"):
             idata = collect(drawn, spec, noise_spec, runs, frame, program.density.names, settings)
     return Fit(spec, noise_spec, runs, idata, drawn.diagnostics, settings, ci_prob, watch.seconds)
+
+
+def fit_together(tasks: Sequence[Callable[[], Fit]]) -> list[Fit]:
+    """Several fits at once, one a core: while one law is being traced another samples."""
+    reporter().stage(f"Fitting {len(tasks)} laws" if len(tasks) > 1 else "Fitting", total=0)
+
+    def alone(task: Callable[[], Fit]) -> Fit:
+        with beside_others():
+            return task()
+
+    found: dict[int, Fit] = dict(parallel([partial(alone, task) for task in tasks]))
+    return [found[i] for i in range(len(tasks))]
 
 
 def collect(

@@ -16,6 +16,9 @@ from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings
 
+# Above this share of divergent transitions even the last, slow attempt is made.
+RETRY_DIVERGENT = 0.002
+
 
 @dataclass(frozen=True, eq=False)
 class Draws:
@@ -83,7 +86,7 @@ def sample_tables(
                 found = located[i]
                 where = found if found is not None else _no_mode(program)
                 attempts[i] = _Attempt(starts(where, stage.chains, seeds[i]), whitened(where), stage, seeds[i])
-            elif i not in drawn or _unclean(drawn[i]):
+            elif i not in drawn or _unclean(drawn[i], last=stage is stages[-1]):
                 attempts[i] = _next(ends[i], stage, seeds[i] + 1_000_003 * (1 + stages.index(stage)))
         if not attempts:
             break
@@ -102,10 +105,12 @@ def _next(chains: list[Any], settings: Settings, seed: int) -> _Attempt:
     return _Attempt(np.stack([c[0][-1] for c in chains]), learned(seen), settings, seed)
 
 
-def _unclean(draws: Draws) -> bool:
+def _unclean(draws: Draws, last: bool = False) -> bool:
+    """Whether to try again; the last attempt, a program of its own, is not worth a stray divergence."""
     d = draws.diagnostics
+    stray = RETRY_DIVERGENT * draws.x.shape[0] * draws.x.shape[1] if last else 0
     few = min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1])
-    return d.verdict == "failed" or d.divergences > 0 or d.rhat_max > RHAT_OK or few
+    return d.verdict == "failed" or d.divergences > stray or d.rhat_max > RHAT_OK or few
 
 
 def _badness(draws: Draws) -> tuple[int, int, float]:

@@ -32,6 +32,24 @@ class Silent:
     def close(self) -> None: ...
 
 
+class Within:
+    """Steps of a job that runs beside others: they count towards the stage that all of them make up."""
+
+    def __init__(self, whole: Reporter) -> None:
+        self._whole = whole
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        self._whole.more(total or 0)
+
+    def more(self, n: int) -> None:
+        self._whole.more(n)
+
+    def tick(self, n: int = 1) -> None:
+        self._whole.tick(n)
+
+    def close(self) -> None: ...
+
+
 class Lines:
     """One line a stage, with the time since the start, and a heartbeat every few seconds of silence."""
 
@@ -123,6 +141,16 @@ _CURRENT: ContextVar[Reporter] = ContextVar("reporter", default=Silent())  # noq
 def reporter() -> Reporter:
     """Whoever is listening now; silent unless `reporting` is in force."""
     return _CURRENT.get()
+
+
+@contextmanager
+def beside_others() -> Iterator[None]:
+    """What is reported inside counts towards the stage in force, and starts none of its own."""
+    token = _CURRENT.set(Within(_CURRENT.get()))
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
 
 
 @contextmanager

@@ -204,7 +204,7 @@ def test_a_fit_that_is_not_clean_is_tried_again(monkeypatch, tiny_runs, capsys):
         asked.append(next(iter(attempts.values())).settings)
         return real(program, tables, attempts)
 
-    monkeypatch.setattr(posterior, "_unclean", lambda draws: True)
+    monkeypatch.setattr(posterior, "_unclean", lambda draws, last=False: True)
     monkeypatch.setattr(posterior, "_attempt", watched)
     monkeypatch.setattr(Settings, "careful", lambda self: replace(self, target_accept=0.98))
     law, noise = specify("chinchilla")

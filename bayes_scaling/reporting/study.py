@@ -3,11 +3,10 @@ budgets."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
 from bayes_scaling.compute import SIX_ND
 from bayes_scaling.ensemble import Ensemble, validated
 from bayes_scaling.errors import DataError, Notice, UsageError, unknown
-from bayes_scaling.fitting import Fit, fit, fit_key, with_ci
+from bayes_scaling.fitting import Fit, fit, fit_key, fit_together, with_ci
 from bayes_scaling.frontiers import Frontier, frontier
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import specify
@@ -143,38 +142,37 @@ def fit_or_load(runs: Runs, asked: Request, folder: Path) -> tuple[tuple[Fit, ..
     -------
     The fits, and the names of the laws that had one already.
     """
-    fits, resumed = [], []
+    fits: dict[str, Fit] = {}
+    resumed, missing = [], []
     for law, noise in asked.laws:
         path = folder / f"{law.name}.nc"
         found = _saved(path, runs, law, noise, asked)
         if found is not None:
             reporter().stage(f"{law.title}: taken from {path.name}, an earlier report's fit of the same")
             resumed.append(law.name)
-            fits.append(found)
-            continue
-        settings = asked.settings
-        made = fit(
-            runs,
-            law,
-            noise=noise,
-            draws=settings.draws,
-            chains=settings.chains,
-            warmup=settings.warmup,
-            target_accept=settings.target_accept,
-            random_seed=settings.random_seed,
-            ci_prob=asked.ci_prob,
-        )
-        save_fit(_keyed(made, fit_key(runs, law, noise, settings)), path)
-        fits.append(made)
-    return tuple(fits), tuple(resumed)
+            fits[law.name] = found
+        else:
+            missing.append(partial(_fit_and_save, runs, law, noise, asked, path))
+    for made in fit_together(missing) if missing else []:
+        fits[made.law.name] = made
+    return tuple(fits[law.name] for law, _ in asked.laws), tuple(resumed)
 
 
-def _keyed(made: Fit, key: str) -> Fit:
-    """The fit under the key of what was asked: a fit that was retried carries the settings of its retry."""
-    note = json.loads(made.idata.attrs["bayes_scaling"]) | {"key": key}
-    tree = made.idata.copy()
-    tree.attrs["bayes_scaling"] = json.dumps(note)
-    return replace(made, idata=tree)
+def _fit_and_save(runs: Runs, law: ScalingLaw, noise: Noise, asked: Request, path: Path) -> Fit:
+    settings = asked.settings
+    made = fit(
+        runs,
+        law,
+        noise=noise,
+        draws=settings.draws,
+        chains=settings.chains,
+        warmup=settings.warmup,
+        target_accept=settings.target_accept,
+        random_seed=settings.random_seed,
+        ci_prob=asked.ci_prob,
+    )
+    save_fit(made, path)
+    return made
 
 
 def _saved(path: Path, runs: Runs, law: ScalingLaw, noise: Noise, asked: Request) -> Fit | None:
