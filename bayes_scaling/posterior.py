@@ -16,6 +16,8 @@ from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings
 
+# On larger tables evaluating blank draws would cost more than compiling later.
+COMPILE_AHEAD_RUNS = 2000
 # Above this share of divergent transitions even the last, slow attempt is made.
 RETRY_DIVERGENT = 0.002
 
@@ -71,9 +73,11 @@ def sample_tables(
     Draws depend on each member's seed and table only, never on how many members or processors there are.
     """
     located: list[Modes | None] = [None] * len(tables)
-    for i, found in parallel([partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]):
-        located[i] = found
-        reporter().tick()
+    searches = [partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]
+    for i, found in parallel([*searches, *_compiled_ahead(program, tables[0], settings)]):
+        if i < len(tables):
+            located[i] = found
+            reporter().tick()
     ends: dict[int, list[Any]] = {}
     drawn: dict[int, Draws] = {}
     brief = settings.brief()
@@ -97,6 +101,19 @@ def sample_tables(
         for i, candidate in _described(program, tables, located, stage, finished).items():
             drawn[i] = min(drawn[i], candidate, key=_badness) if i in drawn else candidate
     return [drawn[i] for i in range(len(tables))]
+
+
+def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[Any]:
+    """Calls that do no work but have the later programs compiled on another core while the modes are sought."""
+    where = _no_mode(program)
+    key = jax_ready().random.key(0)
+    calls: list[Any] = [
+        partial(program.chain, key, where.points[0], whitened(where), table, replace(settings.brief(), budget=0))
+    ]
+    if table.n <= COMPILE_AHEAD_RUNS:
+        blank = np.repeat(where.points, settings.chains * settings.draws, axis=0)
+        calls.append(partial(program.describe, blank, table))
+    return calls
 
 
 def _next(chains: list[Any], settings: Settings, seed: int) -> _Attempt:
