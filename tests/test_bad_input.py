@@ -140,7 +140,7 @@ def test_bits_are_declared(capsys, good):
 USAGE = [
     ([], "No command given", "report"),
     (["raport"], "Unknown command 'raport'. Did you mean 'report'?"),
-    (["backtest", "pile"], "Unknown command 'backtest'"),
+    (["decide", "pile"], "Unknown command 'decide'"),
     (["fit"], "RUNS"),
     (["fit", "runs.csv"], "fit needs --law NAME", "chinchilla"),
     (["fit", "runs.csv", "--law", "chinchila"], "Unknown law 'chinchila'. Did you mean 'chinchilla'?"),
