@@ -41,7 +41,7 @@ def hostile() -> bs.Runs:
 @pytest.fixture(scope="module")
 def made(hostile: bs.Runs, tmp_path_factory: pytest.TempPathFactory) -> Report:
     out = tmp_path_factory.mktemp("report") / "out"
-    return report(hostile, laws=LAWS, out=out, budgets=["1e24", 1e25], target_loss=1.5, **SMALL)
+    return report(hostile, laws=LAWS, out=out, budgets=["1e24", 1e25], target_loss=1.4, **SMALL)
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def test_a_report_goes_on_where_it_stopped(made: Report, hostile: bs.Runs) -> No
     fits = {p: p.stat().st_mtime_ns for p in (made.path / "fits").iterdir()}
     (made.path / "fits" / "kaplan.nc").touch()  # a time stamp decides nothing
     fits[made.path / "fits" / "kaplan.nc"] = (made.path / "fits" / "kaplan.nc").stat().st_mtime_ns
-    again = report(hostile, laws=LAWS, out=made.path, budgets=["1e24", 1e25], target_loss=1.5, **SMALL)
+    again = report(hostile, laws=LAWS, out=made.path, budgets=["1e24", 1e25], target_loss=1.4, **SMALL)
     assert again.data["resumed"] == LAWS
     assert {p: p.stat().st_mtime_ns for p in (made.path / "fits").iterdir()} == fits
     assert again.data["backtest"]["coverage"] == made.data["backtest"]["coverage"]
@@ -343,7 +343,7 @@ def test_the_result_prints_and_tabulates(made: Report) -> None:
 def test_the_command_names_no_path_of_this_machine(made: Report) -> None:
     text = command(made.data)
     assert text.startswith("bayes-scaling report tables/runs.csv --laws kaplan,chinchilla --seed 0")
-    assert "--budget 1e24 --budget 1e25 --target-loss 1.5" in text
+    assert "--budget 1e24 --budget 1e25 --target-loss 1.4" in text
     again = bs.load_runs(made.path / "tables" / "runs.csv")
     assert again.sha256 == made.data["provenance"]["runs_sha256"]
 
