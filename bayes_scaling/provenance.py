@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -36,6 +37,12 @@ def device() -> str:
     return str(jax.devices()[0].device_kind) if jax is not None else "none"
 
 
+def _command_line() -> list[str]:
+    """What was typed, without the folder the program lies in: results are handed on, and that is nobody's business."""
+    program = Path(sys.argv[0]).name if sys.argv else ""
+    return ["bayes-scaling" if program in ("__main__.py", "bayes-scaling") else program, *sys.argv[1:]]
+
+
 def provenance(seed: int | None = None, runs_sha256: str | None = None) -> dict[str, Any]:
     return {
         "versions": dict(versions()),
@@ -43,7 +50,7 @@ def provenance(seed: int | None = None, runs_sha256: str | None = None) -> dict[
         "device": device(),
         "seed": seed,
         "runs_sha256": runs_sha256,
-        "command_line": list(sys.argv),
+        "command_line": _command_line(),
     }
 
 
