@@ -13,7 +13,8 @@ import select
 import signal
 import sys
 import threading
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 EXIT_CODE = 130
 GRACE = 3.0
@@ -28,10 +29,21 @@ def watch() -> None:
         return
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
+    sys.unraisablehook = _hook(sys.unraisablehook)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_wait, args=(reader,), name="interrupt", daemon=True).start()
+
+
+def _hook(usual: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Where an interrupt strikes inside a garbage collector's callback, Python cannot raise it and would print a
+    traceback instead; the watching thread ends the process all the same."""
+
+    def silent_on_interrupt(unraisable: Any) -> Any:
+        return None if issubclass(unraisable.exc_type, KeyboardInterrupt) else usual(unraisable)
+
+    return silent_on_interrupt
 
 
 def _wait(reader: int) -> None:
