@@ -18,6 +18,7 @@ from bayes_scaling.fitting import Fit, as_runs, fit, fit_together
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import Loo, loo, stacking_weights
+from bayes_scaling.model import specify_all
 from bayes_scaling.nested import nested_log_evidence
 from bayes_scaling.noise import Noise
 from bayes_scaling.prior import Prior
@@ -204,20 +205,8 @@ def fit_laws(
         If a prior names a parameter that no chosen law has.
     """
     runs = as_runs(runs)
-    chosen = laws_or_standard(laws)
-    from bayes_scaling.noise import get_noise
-
-    noise = get_noise(noise)
-    known = {law.name: {*law.parameters, *law.direct, *noise.parameters} for law in chosen}
-    for name in priors or {}:
-        if not any(name in k for k in known.values()):
-            from bayes_scaling.errors import unknown
-
-            raise unknown("parameter", name, set().union(*known.values()), "See 'bayes-scaling laws NAME'.")
-    tasks = []
-    for law in chosen:
-        own = {k: v for k, v in (priors or {}).items() if k in known[law.name]}
-        tasks.append(partial(fit, runs, law, noise=noise, priors=own, **settings))
+    chosen = specify_all(laws_or_standard(laws), noise, priors)
+    tasks = [partial(fit, runs, law, noise=own_noise, **settings) for law, own_noise in chosen]
     return tuple(fit_together(tasks))
 
 

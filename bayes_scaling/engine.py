@@ -91,7 +91,15 @@ class Program:
 
     density: Density
     _jitted: dict[Any, Callable[..., Any]] = field(default_factory=dict)
+    _asked: set[Any] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def first_time(self, key: Any) -> bool:
+        """Whether nobody has asked this of this program before."""
+        with self._lock:
+            new = key not in self._asked
+            self._asked.add(key)
+            return new
 
     def _once(self, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         with self._lock:

@@ -40,12 +40,6 @@ class DataError(BayesScalingError):
     exit_code = 3
 
 
-class InfeasibleError(BayesScalingError):
-    """The request is well formed but cannot be met."""
-
-    exit_code = 3
-
-
 class FitFailedError(BayesScalingError):
     """A fit or an evidence estimate failed its diagnostics."""
 

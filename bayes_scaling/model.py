@@ -5,14 +5,14 @@ The columns of the table are `pm.Data`, so the engine can hand the same compiled
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.errors import DataError
+from bayes_scaling.errors import DataError, unknown
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import get_law
 from bayes_scaling.noise import Noise, get_noise
@@ -38,6 +38,26 @@ def specify(
         }
         noise = replace(noise, parameters=parameters)
     return law.with_priors(priors), noise
+
+
+def specify_all(
+    laws: Sequence[str | ScalingLaw], noise: str | Noise = "student_t", priors: Mapping[str, Prior] | None = None
+) -> list[tuple[ScalingLaw, Noise]]:
+    """As `specify`, for several laws: each prior goes to every law, or noise model, with a parameter of its name.
+
+    Raises
+    ------
+    UsageError
+        If a law or a noise model is unknown, or a prior names a parameter that none of them has.
+    """
+    chosen, noise, priors = [get_law(law) for law in laws], get_noise(noise), dict(priors or {})
+    known = [{*law.parameters, *law.direct, *noise.parameters} for law in chosen]
+    everything = set().union(*known)
+    for name in priors:
+        if name not in everything:
+            raise unknown("parameter", name, everything, "See 'bayes-scaling laws NAME'.")
+    own = [{name: prior for name, prior in priors.items() if name in names} for names in known]
+    return [specify(law, noise, mine) for law, mine in zip(chosen, own, strict=True)]
 
 
 def columns(law: ScalingLaw, noise: Noise, runs: Runs) -> dict[str, np.ndarray]:

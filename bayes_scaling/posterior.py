@@ -104,7 +104,10 @@ def sample_tables(
 
 
 def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[Any]:
-    """Calls that do no work but have the later programs compiled on another core while the modes are sought."""
+    """Calls that do no work but have the later programs compiled on another core while the modes are sought; none once
+    they are compiled."""
+    if not program.first_time((settings.draws, settings.chains, settings.warmup, settings.thin, len(table.mask))):
+        return []
     where = _no_mode(program)
     key = jax_ready().random.key(0)
     calls: list[Any] = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -63,8 +62,3 @@ def interval_value(
         mean = float(np.sum(w * draws))
         sd = float(np.sqrt(np.sum(w * (draws - mean) ** 2)))
     return {"mean": mean, "sd": sd, "median": median, "lower": lower, "upper": upper}
-
-
-def flat_row(prefix: Mapping[str, Any], value: Mapping[str, Any]) -> dict[str, Any]:
-    """One row of a table: the labels, then the interval value's numbers."""
-    return {**prefix, **value}

@@ -15,7 +15,7 @@ from bayes_scaling.distance import Distance, distance
 from bayes_scaling.engine import Table, padded_length, program_for
 from bayes_scaling.folds import Fold, forward_folds
 from bayes_scaling.law import ScalingLaw
-from bayes_scaling.model import columns, specify
+from bayes_scaling.model import columns, specify_all
 from bayes_scaling.noise import Noise
 from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.prior import Prior
@@ -141,9 +141,7 @@ def validate_forward(
     settings = Settings(draws=FOLD_DRAWS, chains=FOLD_CHAINS, random_seed=random_seed)
     trains = [runs.subset(f.train) for f in folds]
     tests = [runs.subset(f.test) for f in folds]
-    for law in laws:
-        own = {k: v for k, v in (priors or {}).items() if _has(law, noise, k)}
-        spec, noise_spec = specify(law, noise, own)
+    for spec, noise_spec in specify_all(laws, noise, priors):
         if not folds:
             predictions[spec.name] = ()
             continue
@@ -170,9 +168,3 @@ def validate_forward(
 def flat(drawn: Draws) -> dict[str, np.ndarray]:
     """Scalar parameters with chains joined, dims (draw,)."""
     return {k: v.reshape(-1) for k, v in drawn.values.items() if v.ndim == 2}
-
-
-def _has(law: ScalingLaw, noise: str | Noise, name: str) -> bool:
-    from bayes_scaling.noise import get_noise
-
-    return name in law.parameters or name in law.direct or name in get_noise(noise).parameters

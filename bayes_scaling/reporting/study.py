@@ -18,12 +18,12 @@ from bayes_scaling.backtesting import Backtest, judge
 from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
 from bayes_scaling.compute import SIX_ND
 from bayes_scaling.ensemble import Ensemble, validated
-from bayes_scaling.errors import DataError, Notice, UsageError, unknown
+from bayes_scaling.errors import DataError, Notice, UsageError
 from bayes_scaling.fitting import Fit, fit, fit_key, fit_together, with_ci
 from bayes_scaling.frontiers import Frontier, frontier
 from bayes_scaling.law import ScalingLaw
-from bayes_scaling.model import specify
-from bayes_scaling.noise import Noise, get_noise
+from bayes_scaling.model import specify_all
+from bayes_scaling.noise import Noise
 from bayes_scaling.posterior import Settings
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporter
@@ -123,16 +123,7 @@ def request(
     UsageError
         If a law or a noise model is unknown, or a prior names a parameter that none of them has.
     """
-    chosen, noise = laws_or_standard(laws), get_noise(noise)
-    known = {law.name: {*law.parameters, *law.direct, *noise.parameters} for law in chosen}
-    everything = set().union(*known.values())
-    for name in priors or {}:
-        if name not in everything:
-            raise unknown("parameter", name, everything, "See 'bayes-scaling laws NAME'.")
-    specified = tuple(
-        specify(law, noise, {k: v for k, v in (priors or {}).items() if k in known[law.name]}) for law in chosen
-    )
-    return Request(specified, settings, ci_prob)
+    return Request(tuple(specify_all(laws_or_standard(laws), noise, priors)), settings, ci_prob)
 
 
 def fit_or_load(runs: Runs, asked: Request, folder: Path) -> tuple[tuple[Fit, ...], tuple[str, ...]]:
