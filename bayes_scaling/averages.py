@@ -10,6 +10,7 @@ from bayes_scaling.comparing import fit_laws
 from bayes_scaling.ensemble import Ensemble, validated
 from bayes_scaling.fitting import Fit
 from bayes_scaling.law import ScalingLaw
+from bayes_scaling.misfits import law_scores, validation_notices
 from bayes_scaling.noise import Noise
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporting
@@ -46,4 +47,5 @@ def validated_average(fits: Sequence[Fit], *, random_seed: int = 0) -> tuple[Ens
     """The ensemble of fits of one table, weighed by forward validation, and the validation itself."""
     laws = [f.law for f in fits]
     validation = validate_forward(fits[0].runs, laws, noise=fits[0].noise, random_seed=random_seed)
-    return validated(fits, learn(validation, laws)), validation
+    told = validation_notices(validation, law_scores(validation, random_seed))
+    return validated(fits, learn(validation, laws), told), validation

@@ -1,9 +1,9 @@
 """How to weigh laws, and how wide to make them together, learned from forward validation.
 
-Every pair of a law and a discrepancy scale is scored by the log predictive density it gave to larger runs: averaged
-within each distance bin of a cut, then over the bins, since what is said at one cut errs together. The cuts' scores are
-summed, tempered, because the cuts of one table share runs, and added to a prior over laws and scales that was itself
-learned from other tables (`docs/forecasts.md` tells how, and what else was tried). Weights are never put on one law
+Every pair of a law and a discrepancy scale is scored by how well it foretold larger runs, cell by cell (`cells`),
+averaged over the distance bins of a cut, since what is said at one cut errs together. The cuts' scores are summed,
+tempered, because the cuts of one table share runs, and added to a prior over laws and scales that was itself learned
+from other tables (`docs/forecasts.md` tells how, and what else was tried). Weights are never put on one law
 alone: each draw of an averaged forecast blends the laws' log losses in random proportions about the weights, since the
 truth tends to lie between the laws rather than at one.
 """
@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_scaling.cells import cell_scores
 from bayes_scaling.law import ScalingLaw
-from bayes_scaling.validation import Validation, bins
+from bayes_scaling.validation import Validation
 
 # Chosen on public tables, each table's choice made on the others (docs/forecasts.md).
-TEMPER = 0.5
+TEMPER = 0.6
 CONCENTRATION = 8.0
-SCALES = np.array([0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05])
-SCALE_MEDIAN, SCALE_SIGMA = 0.01, 0.7
+SCALES = np.array([0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08])
+SCALE_MEDIAN, SCALE_SIGMA = 0.005, 1.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Averaging:
     scored
         How many (cut, distance bin) cells the weights rest on; zero means the prior alone.
     forward_score
-        Mean log predictive density over the cuts, by law; None without folds.
+        Mean score of a cell over the cuts, by law, nats; None without folds.
     basis
         In words.
     """
@@ -82,14 +83,12 @@ def learn(
     total = np.zeros((len(laws), len(SCALES)))
     cells = 0
     for k, inside in known:
-        which = bins(validation.folds[k].decades)
-        cells += len(np.unique(which[inside]))
+        decades, seen = validation.folds[k].decades[inside], validation.log_loss(k)[inside]
         for i, law in enumerate(laws):
-            prediction = validation.predictions[law.name][k]
-            for j, tau in enumerate(SCALES):
-                score = prediction.log_score(validation.log_loss(k), validation.distances[k], float(tau))
-                cut = [score[inside & (which == b)].mean() for b in np.unique(which[inside])]
-                total[i, j] += np.mean(cut)
+            prediction = validation.predictions[law.name][k].of(inside)
+            scores = cell_scores(prediction, seen, validation.distances[k].of(inside), decades, SCALES)
+            total[i] += scores.mean(axis=0)
+        cells += len(scores)
     return _combine(laws, total, len(known), cells)
 
 

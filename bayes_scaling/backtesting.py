@@ -17,6 +17,7 @@ from bayes_scaling.comparing import laws_or_standard
 from bayes_scaling.errors import Notice
 from bayes_scaling.fitting import as_runs
 from bayes_scaling.law import ScalingLaw
+from bayes_scaling.misfits import cells, law_scores, misfit, validation_notices
 from bayes_scaling.model import specify
 from bayes_scaling.noise import Noise
 from bayes_scaling.prior import Prior
@@ -62,24 +63,17 @@ class Backtest:
     def names(self) -> tuple[str, ...]:
         return tuple(self.scores)
 
-    def _cells(self) -> tuple[np.ndarray, np.ndarray]:
-        """Label of (cut, bin), and bin, of each forecast, folds in order."""
-        which = [bins(f.decades) for f in self.validation.folds]
-        cells = [1000 * k + b for k, b in enumerate(which)]
-        empty = np.zeros(0, int)
-        return np.concatenate(cells or [empty]), np.concatenate(which or [empty])
-
     def overall(self, name: str = AVERAGE) -> dict[str, Any]:
         """Scores of one law or of the average over all folds; empty where there are none."""
         if not self.validation.folds:
             return {}
-        return summary(joined(list(self.scores[name])), self._cells()[0])
+        return summary(joined(list(self.scores[name])), cells(self.validation)[0])
 
     def by_decade(self, name: str = AVERAGE) -> list[dict[str, Any]]:
         """Scores by distance beyond the cut."""
         if not self.validation.folds:
             return []
-        cells, which = self._cells()
+        labels, which = cells(self.validation)
         every = joined(list(self.scores[name]))
         out = []
         for b in np.unique(which):
@@ -89,7 +83,7 @@ class Backtest:
                 *(getattr(every, n)[mine] for n in ("pinball", "half_width", "bias", "pit")),
             )
             span = {"decades_from": float(b * BIN_WIDTH), "decades_to": float((b + 1) * BIN_WIDTH)}
-            out.append(span | summary(part, cells[mine]))
+            out.append(span | summary(part, labels[mine]))
         return out
 
     def folds(self) -> list[dict[str, Any]]:
@@ -118,31 +112,12 @@ class Backtest:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        own: list[Notice] = []
-        if not self.validation.folds:
-            text = (
-                f"{self.runs.name}: the runs span too little compute to cut them into smaller and larger ones; the "
-                "intervals rest on experience with other tables. Add runs at a larger or smaller scale."
-            )
-            own.append(Notice("no_folds", text))
-        elif self.misfit:
-            own.append(Notice("misfit", f"{self.runs.name}: {self.misfit}"))
-        return (*self.runs.notices, *own)
+        return (*self.runs.notices, *validation_notices(self.validation, self.scores))
 
     @property
     def misfit(self) -> str:
         """A sentence where the laws, each believed as it stands, missed the larger runs; else empty."""
-        best = (
-            max((self.overall(n)["coverage"]["0.9"] for n in self.validation.laws), default=1.0)
-            if self.validation.folds
-            else 1.0
-        )
-        if best >= MISFIT_COVERAGE:
-            return ""
-        return (
-            f"no single law foretold the larger runs: the best one's 90 % intervals held {best:.0%} of them. The runs "
-            "may change behaviour along compute; the averaged intervals are widened for it."
-        )
+        return misfit(self.validation, self.scores)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a law, and the average."""
@@ -206,10 +181,6 @@ class Backtest:
         return str(self.to_frame().to_html(index=False))
 
 
-# A single law that holds fewer of the larger runs than this within its 90 % intervals is a misfit worth a warning.
-MISFIT_COVERAGE = 0.7
-
-
 def backtest(
     runs: Any,
     laws: Sequence[str | ScalingLaw] | None = None,
@@ -246,20 +217,15 @@ def backtest(
 def judge(validation: Validation, laws: Sequence[ScalingLaw], *, random_seed: int = 0) -> Backtest:
     """Score what a forward validation predicted, the average prequentially."""
     rules, averaged = [], []
-    singles: dict[str, list[Scores]] = {name: [] for name in validation.laws}
     for k, fold in enumerate(validation.folds):
         rule = learn(validation, laws, validation.up_to(fold.cut))
         rules.append(rule)
         observed = validation.runs.loss[fold.test]
-        for name in validation.laws:
-            p = validation.predictions[name][k]
-            noise = p.new_runs(np.random.default_rng([random_seed, 307, k]))
-            singles[name].append(score(np.exp(p.log_curve + noise), observed))
         averaged.append(score(averaged_draws(validation, k, rule, random_seed), observed))
     return Backtest(
         runs=validation.runs,
         validation=validation,
-        scores={AVERAGE: tuple(averaged), **{n: tuple(s) for n, s in singles.items()}},
+        scores={AVERAGE: tuple(averaged), **law_scores(validation, random_seed)},
         rules=tuple(rules),
         rule=learn(validation, laws),
         random_seed=random_seed,

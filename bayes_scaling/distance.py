@@ -28,6 +28,10 @@ class Distance:
     params: np.ndarray
     tokens: np.ndarray
 
+    def of(self, mine: np.ndarray) -> Distance:
+        """Some of the queries; `mine` has dims (query,)."""
+        return Distance(self.flops[mine], self.params[mine], self.tokens[mine])
+
     @property
     def lines(self) -> np.ndarray:
         """dims (line, query): one row for each independent line."""

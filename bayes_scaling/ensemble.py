@@ -28,12 +28,15 @@ class Ensemble:
     averaging
         The validated rule by which forecasts blend the laws and widen with distance; None for a plain mixture of the
         laws, each believed as it stands.
+    told
+        What was noticed when the weights were learned.
     """
 
     fits: tuple[Fit, ...]
     weights: np.ndarray
     basis: str = ""
     averaging: Averaging | None = None
+    told: tuple[Notice, ...] = ()
 
     @property
     def law_weights(self) -> dict[str, float]:
@@ -55,18 +58,18 @@ class Ensemble:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        return tuple(n for f in self.fits for n in f.notices)
+        return tuple(dict.fromkeys([*(n for f in self.fits for n in f.notices), *self.told]))
 
     @property
     def ok(self) -> bool:
         return all(f.ok for f, w in zip(self.fits, self.weights, strict=True) if w > 0)
 
 
-def validated(fits: Sequence[Fit], rule: Averaging) -> Ensemble:
+def validated(fits: Sequence[Fit], rule: Averaging, told: Sequence[Notice] = ()) -> Ensemble:
     """The fits under a rule learned by forward validation; a failed fit is left out and its weight shared."""
     good = tuple(f for f in fits if f.ok) or tuple(fits)
     weights = np.array([rule.weights[f.law.name] for f in good])
-    return Ensemble(good, weights / weights.sum(), rule.basis, rule)
+    return Ensemble(good, weights / weights.sum(), rule.basis, rule, tuple(told))
 
 
 def ensemble(

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import logsumexp, ndtri
 
 from bayes_scaling.distance import Distance, distance
 from bayes_scaling.engine import Table, padded_length, program_for
@@ -26,8 +25,6 @@ from bayes_scaling.settings import Settings
 # A fold's fit needs quantiles, not moments in the fourth digit.
 FOLD_DRAWS, FOLD_CHAINS = 250, 4
 BIN_WIDTH = 0.3
-# Scores average over this many draws of the posterior, and for each over this many strata of the discrepancy.
-SCORE_DRAWS, STRATA = 200, 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,20 +54,9 @@ class Predicted:
         standard = self.noise.draw(rng, self.noise_values, self.scale.shape)
         return np.clip(self.scale * standard, -50, 50)
 
-    def log_score(self, log_loss: np.ndarray, where: Distance, tau: float) -> np.ndarray:
-        """Log predictive density of each log loss under discrepancy scale `tau` per decade, dims (run,)."""
-        step = max(1, len(self.log_curve) // SCORE_DRAWS)
-        p = {k: v[::step] for k, v in self.noise_values.items()}
-        scale = self.scale[::step]
-        residual = log_loss[None] - self.log_curve[::step]
-        # Each draw has its own place within the strata: fixed nodes leave gaps where tau is large against the scatter.
-        offsets = np.random.default_rng(0).permutation((np.arange(len(scale)) + 0.5) / len(scale))
-        parts = []
-        for i in range(STRATA):
-            node = ndtri((i + offsets) / STRATA)[:, None]
-            z = (residual - tau * node * where.length[None]) / scale
-            parts.append(self.noise.logpdf(z, p) - np.log(scale))
-        return np.asarray(logsumexp(np.concatenate(parts), axis=0) - np.log(STRATA * len(scale)))
+    def of(self, mine: np.ndarray) -> Predicted:
+        """Some of the runs; `mine` has dims (run,)."""
+        return Predicted(self.log_curve[:, mine], self.noise, self.noise_values, self.scale[:, mine], self.verdict)
 
 
 def predicted(

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 import bayes_scaling as bs
 from bayes_scaling import averages
@@ -14,15 +15,16 @@ from bayes_scaling import validation as validating
 from bayes_scaling.averaging import SCALES, Averaging, learn, prior_averaging
 from bayes_scaling.backtesting import AVERAGE, Backtest, judge
 from bayes_scaling.blending import blend
+from bayes_scaling.cells import ANOMALY, ANOMALY_SD, cell_scores
 from bayes_scaling.comparing import fit_laws
-from bayes_scaling.distance import discrepancy, distance
+from bayes_scaling.distance import Distance, discrepancy, distance
 from bayes_scaling.ensemble import Ensemble, validated
 from bayes_scaling.folds import FEWEST, GAP, forward_folds
 from bayes_scaling.frontiers import frontier
 from bayes_scaling.laws import get_law
 from bayes_scaling.noise import get_noise
 from bayes_scaling.scoring import LEVELS, PINBALL_PROBS, score, summary
-from bayes_scaling.validation import Validation, predicted, validate_forward
+from bayes_scaling.validation import Predicted, Validation, bins, predicted, validate_forward
 
 LAWS = ("kaplan", "chinchilla")
 TRUTH = {"E": 1.8, "gap_params": 0.366, "gap_tokens": 0.359, "alpha": 0.342, "beta": 0.362}
@@ -160,16 +162,57 @@ def test_a_cell_counts_once_whatever_is_in_it():
     assert (found["n_forecasts"], found["n_cells"]) == (5, 2)
 
 
-def test_the_log_score_is_the_density_of_the_mixture(runs):
-    """Against a plain average over draws of posterior and discrepancy, where the discrepancy is of the order of the
-    other scatter."""
-    made = handmade(runs, draws=200)
-    p, where, tau = made.predictions["chinchilla"][0], made.distances[0], 0.005
-    found = p.log_score(made.log_loss(0), where, tau)
-    shift = tau * where.length * np.random.default_rng(3).standard_normal((2000, 1, 1))
-    residual = (made.log_loss(0) - p.log_curve - shift) / p.scale
-    brute = np.log(np.mean(np.exp(p.noise.logpdf(residual, p.noise_values)) / p.scale, axis=(0, 1)))
-    np.testing.assert_allclose(found, brute, atol=0.05)
+def cell(noise: str, values: dict[str, float], n: int = 25, off: float = 0.0) -> tuple[Predicted, np.ndarray, Distance]:
+    """A law that says 0 (sd 0.003) of `n` runs half a decade beyond, seen at `off` with the noise's scatter."""
+    rng = np.random.default_rng(5)
+    curve = np.repeat(0.003 * rng.standard_normal((4000, 1)), n, axis=1)
+    spec = get_noise(noise)
+    p = {k: np.full((4000, 1), v) for k, v in values.items()}
+    seen = off + values["sigma"] * np.asarray(spec.draw(rng, {k: v[:1] for k, v in p.items()}, (1, n)))[0]
+    where = Distance(np.full(n, 0.5), np.zeros(n), np.zeros(n))
+    return Predicted(curve, spec, p, np.full_like(curve, values["sigma"]), "ok"), seen, where
+
+
+def test_under_normal_noise_a_cell_is_scored_by_the_density_of_its_mean():
+    sigma, n = 0.01, 25
+    prediction, seen, where = cell("normal", {"sigma": sigma}, n, off=0.006)
+    tau = np.array([0.001, 0.01, 0.05])
+    found = cell_scores(prediction, seen, where, where.flops, tau)
+    sd = np.sqrt(0.003**2 + sigma**2 / n + (tau * 0.5) ** 2)
+    scatter = stats.norm.logpdf(seen - seen.mean(), scale=sigma).mean()
+    assert found.shape == (1, 3)
+    odd = stats.norm.logpdf(seen.mean(), scale=np.hypot(sd, ANOMALY_SD))
+    shift = np.logaddexp(np.log1p(-ANOMALY) + stats.norm.logpdf(seen.mean(), scale=sd), np.log(ANOMALY) + odd)
+    np.testing.assert_allclose(found[0], shift + scatter, atol=0.05)
+
+
+@pytest.mark.parametrize(("noise", "values"), [("student_t", {"sigma": 0.01, "nu": 1.5}), ("laplace", {"sigma": 0.01})])
+def test_a_shift_of_many_runs_shows_though_it_is_smaller_than_the_noise_of_one(noise, values):
+    tau = np.array([0.0005, 0.03])
+    right = cell_scores(*(c := cell(noise, values, 400)), c[2].flops, tau)[0]
+    wrong = cell_scores(*(c := cell(noise, values, 400, off=0.015)), c[2].flops, tau)[0]
+    assert right[0] > right[1] + 1
+    assert wrong[1] > wrong[0] + 1
+    lone = cell_scores(*(c := cell(noise, values, 1)), c[2].flops, tau)[0]
+    assert abs(lone[0] - lone[1]) < 1.5
+
+
+def test_one_odd_run_cannot_say_more_than_a_bounded_amount():
+    tau = np.array([0.005, 0.05])
+    near, far = (
+        cell_scores(*(c := cell("normal", {"sigma": 0.004}, 1, off=o)), c[2].flops, tau)[0] for o in (0.1, 0.15)
+    )
+    assert near[1] - near[0] < np.log(1 / ANOMALY) + 1
+    assert far[1] - far[0] < np.log(1 / ANOMALY) + 1
+
+
+def test_bins_of_one_cut_are_cells(runs):
+    made = handmade(runs)
+    found = cell_scores(
+        made.predictions["chinchilla"][0], made.log_loss(0), made.distances[0], made.folds[0].decades, SCALES
+    )
+    assert found.shape == (len(np.unique(bins(made.folds[0].decades))), len(SCALES))
+    assert np.isfinite(found).all()
 
 
 def test_the_law_that_foretold_better_gains(runs):
