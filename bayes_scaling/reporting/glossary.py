@@ -82,8 +82,9 @@ TERMS: tuple[tuple[str, str], ...] = (
     ),
     (
         "forward score",
-        "The mean over cells of the log density that a law fitted to smaller runs, with a discrepancy of 1 % "
-        "per decade, gave to the larger ones; in nats, higher is better. It is what weighs the laws in forecasts.",
+        "How well a law fitted to smaller runs, with a discrepancy of half a per cent per decade, foretold the larger "
+        "ones: for each cut and distance the log density of the runs' common shift, in full, and of their scatter "
+        "about it, as one run's; averaged, in nats, higher is better. It is what weighs the laws in forecasts.",
     ),
     ("compute-optimal frontier", "For each budget of compute, the N and D that give the lowest loss."),
     (
