@@ -2,7 +2,8 @@
 
 If parameters are drawn from the prior and runs from the model, the rank of each parameter among its own posterior
 draws is uniform: Talts et al. (2018), arXiv:1804.06788. The log likelihood is ranked too, which sees errors that
-marginal ranks miss: Modrak et al. (2022), arXiv:2211.02383.
+marginal ranks miss: Modrak et al. (2022), arXiv:2211.02383. So is what the posterior is for: the loss, a new run and
+the best size one decade of compute beyond the table, whose ranks say whether forecasts and frontiers cover.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from bayes_scaling.engine import Table, padded_length, program_for
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import specify
 from bayes_scaling.noise import Noise
+from bayes_scaling.optimum import optimal_params
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings
 
 RANK_DRAWS = 99
 LIKELIHOOD = "log_likelihood"
+CURVE, NEW_RUN, OPTIMUM = "loss_beyond", "new_run_beyond", "optimal_params_beyond"
+BEYOND = 10.0  # times the largest compute of the design
 
 
 def prior_values(law: ScalingLaw, noise: Noise, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -59,7 +63,8 @@ class Calibration:
     Parameters
     ----------
     ranks
-        By parameter, and the log likelihood: integers from 0 to `RANK_DRAWS`, dims (replicate,).
+        By parameter, the log likelihood, and the quantities a decade beyond the design: integers from 0 to
+        `RANK_DRAWS`, dims (replicate,).
     p_values
         Of a chi-square test of uniformity over twenty bins, by parameter.
     ok_fraction
@@ -76,6 +81,38 @@ class Calibration:
     def smallest_p(self) -> float:
         """The smallest p-value after Bonferroni's correction over the parameters."""
         return min(1.0, min(self.p_values.values()) * len(self.p_values))
+
+    def coverage(self, quantity: str, prob: float = 0.9) -> float:
+        """Share of tables whose truth lay in the central interval of probability `prob` of its posterior."""
+        edge = (1 - prob) / 2 * (RANK_DRAWS + 1)
+        rank = self.ranks[quantity]
+        return float(np.mean((rank >= edge) & (rank < RANK_DRAWS + 1 - edge)))
+
+
+def quantities_beyond(
+    law: ScalingLaw,
+    noise: Noise,
+    values: Mapping[str, np.ndarray],
+    design: Mapping[str, np.ndarray],
+    rng: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """What is asked of a posterior, one decade beyond the design, dims (draw,) each; `values` has dims (draw,).
+
+    The query has ten times the largest compute, in the shape of the design's middle; the best size is for that compute,
+    left out for laws without a closed form of it.
+    """
+    log_c = np.log(6 * design["params"] * design["tokens"])
+    budget = BEYOND * np.exp(log_c.max())
+    stretch = np.sqrt(budget / np.exp(log_c.mean()))
+    query = {k: np.exp(np.log(np.asarray(design[k], float)).mean()) for k in law.inputs}
+    query |= {"params": query["params"] * stretch, "tokens": query["tokens"] * stretch}
+    curve = np.log(law.loss({k: values[k] for k in law.parameters}, query))
+    own = {k: np.asarray(values[k]) for k in noise.parameters}
+    scale = noise.scale(own, (np.log(budget) - log_c.mean()) / np.log(10))
+    found = {CURVE: curve, NEW_RUN: curve + scale * noise.draw(rng, own, np.shape(curve))}
+    if law.optimum is not None:
+        found[OPTIMUM] = np.log(optimal_params(law, values, np.array([budget]))[:, 0])
+    return found
 
 
 def calibrate(
@@ -96,7 +133,8 @@ def calibrate(
     ]
     program = program_for(spec, noise_spec, frames[0])
     n = len(frames[0]["log_loss"])
-    ranks: dict[str, list[int]] = {name: [] for name in [*truth, LIKELIHOOD]}
+    beyond = quantities_beyond(spec, noise_spec, truth, design, np.random.default_rng([random_seed, 43]))
+    ranks: dict[str, list[int]] = {name: [] for name in [*truth, LIKELIHOOD, *beyond]}
     verdicts: list[str] = []
     reporter().stage(f"{spec.title}: {replicates} simulated tables", total=replicates)
     for begin in range(0, replicates, chunk):
@@ -106,8 +144,12 @@ def calibrate(
         for i, d in zip(part, drawn, strict=True):
             verdicts.append(d.diagnostics.verdict)
             keep = np.linspace(0, d.x.shape[0] * d.x.shape[1] - 1, RANK_DRAWS).round().astype(int)
+            kept = {name: v.reshape(-1)[keep] for name, v in d.values.items() if v.ndim == 2}
             for name in truth:
-                ranks[name].append(int((d.values[name].reshape(-1)[keep] < truth[name][i]).sum()))
+                ranks[name].append(int((kept[name] < truth[name][i]).sum()))
+            asked = quantities_beyond(spec, noise_spec, kept, design, np.random.default_rng([random_seed, 47, i]))
+            for name, v in asked.items():
+                ranks[name].append(int((v < beyond[name][i]).sum()))
             at_truth = _log_likelihood(spec, noise_spec, {k: v[i] for k, v in truth.items()}, frames[i])
             mine = d.log_likelihood.sum(axis=-1).reshape(-1)[keep]
             ranks[LIKELIHOOD].append(int((mine < at_truth).sum()))
