@@ -26,6 +26,7 @@ from bayes_scaling.provenance import Stopwatch, envelope, versions
 from bayes_scaling.runs import Runs
 from bayes_scaling.settings import Settings
 from bayes_scaling.summaries import DEFAULT_CI, interval_value
+from bayes_scaling.trees import tree_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -251,7 +252,7 @@ def collect(
     order = [*law.parameters, *law.derived, *noise.parameters]
     labels = runs.run.astype(object)
     inputs = {k: v for k, v in frame.items() if k != "log_loss"}
-    tree = _tree(
+    tree = tree_of(
         drawn,
         unknowns,
         {name: drawn.values[name] for name in order},
@@ -276,33 +277,6 @@ def collect(
     return tree
 
 
-def _tree(
-    drawn: Draws,
-    unknowns: tuple[str, ...],
-    posterior: Mapping[str, np.ndarray],
-    observed: Mapping[str, np.ndarray],
-    constant: Mapping[str, np.ndarray],
-    labels: Any,
-) -> DataTree:
-    from arviz_base import from_dict
-
-    unconstrained = {"unconstrained_posterior": {"x": drawn.x}}
-    tree: DataTree = from_dict(
-        {
-            "posterior": dict(posterior),
-            "sample_stats": drawn.stats | {"log_prior": drawn.log_prior},
-            "log_likelihood": {"log_loss": drawn.log_likelihood},
-            "observed_data": dict(observed),
-            "constant_data": dict(constant),
-        },
-        coords={"run": labels},
-        dims={"log_loss": ["run"], **{k: ["run"] for k in constant}},
-    )
-    # On its own: dims go by variable name, and a user's model may have an `x`.
-    tree.update(from_dict(unconstrained, coords={"unknown": list(unknowns)}, dims={"x": ["unknown"]}).children)
-    return tree
-
-
 def sample(
     model: pm.Model,
     *,
@@ -323,7 +297,7 @@ def sample(
         reporter().stage("Sampling", total=1 + chains)
         drawn = sample_tables(program, [table], settings, [random_seed])[0]
     labels = [str(i) for i in range(drawn.log_likelihood.shape[-1])]
-    tree = _tree(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
+    tree = tree_of(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
     return tree, drawn.diagnostics
 
 
