@@ -69,7 +69,7 @@ def bridge_estimate(
 
 
 def _effective(values: np.ndarray) -> float:
-    return float(min(values.size, max(1.0, ess_mean(values))))
+    return min(float(values.size), max(1.0, float(ess_mean(values))))
 
 
 def log_evidence_of(program: object, table: Table, x: np.ndarray, log_p: np.ndarray, seed: int) -> LogEvidence:

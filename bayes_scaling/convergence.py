@@ -35,7 +35,7 @@ def ess_mean(values: np.ndarray) -> np.ndarray:
 
 
 def rhat(values: np.ndarray) -> np.ndarray:
-    """R-hat, the larger of that of location and that of scale, dims (...); NaN with one chain, or where nothing moves."""
+    """R-hat, the larger of those of location and scale, dims (...); NaN with one chain, or where nothing moves."""
     if np.shape(values)[-2] < 2:
         return np.full(np.shape(values)[:-2], np.nan)
     halves = _split(values)

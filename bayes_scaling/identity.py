@@ -63,9 +63,9 @@ def _meaning(law: ScalingLaw, noise: Noise) -> str:
         return law.loss(p, x), law.derived_values(p), noise.scale(q, decades)
 
     arguments = (
-        {name: number for name in law.parameters},
-        {name: column for name in law.inputs},
-        {name: number for name in noise.parameters},
+        dict.fromkeys(law.parameters, number),
+        dict.fromkeys(law.inputs, column),
+        dict.fromkeys(noise.parameters, number),
         column,
     )
     return str(jax.jit(parts).lower(*arguments).as_text())

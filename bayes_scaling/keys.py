@@ -7,6 +7,8 @@ the first draw. These give the same numbers; `jax.random.wrap_key_data` makes th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 IMPLEMENTATION = "threefry2x32"
@@ -34,7 +36,7 @@ def fold(key: np.ndarray, number: int) -> np.ndarray:
     return np.array([x, y], np.uint32)
 
 
-def typed(key: np.ndarray) -> object:
+def typed(key: Any) -> Any:
     """`key` as JAX's random functions take it; inside a program."""
     import jax
 

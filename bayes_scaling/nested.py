@@ -9,8 +9,6 @@ disagreement.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import logsumexp
 

@@ -18,9 +18,9 @@ MOVES = 2
 
 
 # The sampler's state: plain arrays by name, so that a program that takes and gives them can be kept on disk, and used
-# without BlackJAX. Of the live points: `x`, dims (live, unknown), `log_prior`, `log_likelihood`, `birth` (log likelihood
-# at birth; NaN for the first), dims (live,); the log volume `log_x` they lie in, the log evidence `log_z` of the dead
-# and `log_z_live` of the living; `factor`, the Cholesky factor of the points' covariance, dims (unknown, unknown).
+# without BlackJAX. Of the live points: `x`, dims (live, unknown), `log_prior`, `log_likelihood`, `birth` (log
+# likelihood at birth; NaN for the first), dims (live,); the log volume `log_x` they lie in, the log evidence `log_z` of
+# the dead and `log_z_live` of the living; `factor`, the Cholesky factor of their covariance, dims (unknown, unknown).
 State = dict[str, Any]
 
 

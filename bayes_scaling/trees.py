@@ -6,7 +6,8 @@ that nobody named are called `NAME_dim_0`, and every dim has coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,46 @@ from bayes_scaling._version import __version__
 from bayes_scaling.posterior import Draws
 
 if TYPE_CHECKING:
-    from xarray import DataTree, Dataset
+    from xarray import Dataset, DataTree
 
 SAMPLED = ("chain", "draw")
+
+
+@dataclass(frozen=True, eq=False)
+class Later:
+    """A tree that nobody has asked for yet: what is in its `posterior`, dims (chain, draw), and how to `make` it."""
+
+    posterior: Mapping[str, np.ndarray]
+    make: Callable[[], DataTree]
+
+
+class Lazy:
+    """What an attribute does that is given a DataTree or a `Later`, and is a DataTree to whoever reads it.
+
+    Building one imports xarray, and through it Dask where that is installed: most of a second that a command which only
+    prints numbers need not wait.
+    """
+
+    def __init__(self, slot: str) -> None:
+        self._slot = slot
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        if isinstance(instance.__dict__[self._slot], Later):
+            instance.__dict__[self._slot] = instance.__dict__[self._slot].make()
+        return instance.__dict__[self._slot]
+
+    def __set__(self, instance: Any, value: DataTree | Later) -> None:
+        instance.__dict__[self._slot] = value
+
+
+def posterior_of(fit: Any) -> dict[str, np.ndarray]:
+    """The reported quantities of a fit by name, dims (chain, draw), without building its tree."""
+    held = vars(fit)["_idata"]
+    if isinstance(held, Later):
+        return dict(held.posterior)
+    return {str(name): variable.to_numpy() for name, variable in held["posterior"].data_vars.items()}
 
 
 def tree_of(
@@ -46,7 +84,7 @@ def tree_of(
 
     statistics = drawn.stats | {"log_prior": drawn.log_prior}
     coords = {"run": labels, "unknown": list(unknowns)}
-    by_run = {"log_loss": ("run",), **{name: ("run",) for name in constant}}
+    by_run = {"log_loss": ("run",), **dict.fromkeys(constant, ("run",))}
     return DataTree.from_dict(
         {
             "posterior": dataset(posterior, by_run, coords),
