@@ -120,7 +120,7 @@ class Program:
 
     def _call(self, key: Any, make: Callable[[], Callable[..., Any]], *arguments: Any) -> Any:
         leaves, tree = jax_ready().tree.flatten(arguments)
-        shape = (key, tree, tuple(map(traced.kind, leaves)))
+        shape = (key, tree, tuple(map(traced.kind, leaves)), traced.platform(leaves))
         with self._lock:
             gate = self._gates.setdefault(shape, threading.Lock())
         with gate:
