@@ -81,7 +81,9 @@ def _files(law: ScalingLaw) -> Iterator[str]:
     while pending:
         item = pending.pop()
         homes.add(str(getattr(item, "__module__", "")))
-        inner = [getattr(item, name, None) for name in ("formula", "function", "rule", "inverse")]
+        inner = [
+            getattr(item, name, None) for name in ("formula", "function", "rule", "inverse", "func", "__wrapped__")
+        ]
         pending += [v for v in inner if callable(v) or isinstance(v, Direct)]
     for home in sorted(homes):
         path = getattr(sys.modules.get(home), "__file__", None)
