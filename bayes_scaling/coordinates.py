@@ -55,6 +55,21 @@ class Coordinates:
         bent = self.shift + y @ self.linear.T + np.einsum("nj,ijk,nk->ni", y, self.quadratic, y)
         return ((y - bent) / self.scale).reshape(np.shape(x))
 
+    def from_z(self, z: np.ndarray) -> np.ndarray:
+        """x of z, dims (..., unknown): `to_x` for many at once, in NumPy."""
+        white = np.asarray(z).reshape(-1, len(self.centre))
+        y = np.zeros_like(white)
+        for i in range(len(self.centre)):
+            known = y[:, :i]
+            bend = np.einsum("nj,jk,nk->n", known, self.quadratic[i, :i, :i], known)
+            y[:, i] = self.shift[i] + known @ self.linear[i, :i] + bend + self.scale[i] * white[:, i]
+        return (self.centre + y @ self.axes.T).reshape(np.shape(z))
+
+    @property
+    def log_det(self) -> float:
+        """log |dx/dz|, the same everywhere."""
+        return float(np.linalg.slogdet(self.axes)[1] + np.log(self.scale).sum())
+
 
 def to_x(arrays: tuple[Any, ...], z: Any) -> Any:
     """x of z, dims (unknown,), in JAX."""
@@ -90,24 +105,29 @@ def whitened(where: Modes) -> Coordinates:
     )
 
 
-def learned(draws: np.ndarray) -> Coordinates:
-    """From draws with dims (draw, unknown): principal axes, sheared by least squares."""
-    centre = draws.mean(axis=0)
+def learned(draws: np.ndarray, weights: np.ndarray | None = None) -> Coordinates:
+    """From draws with dims (draw, unknown), weighted where `weights` with dims (draw,) are given: principal axes,
+    sheared by least squares."""
+    weight = np.full(len(draws), 1 / len(draws)) if weights is None else weights / weights.sum()
+    worth = len(draws) if weights is None else 1 / np.sum(weight**2)  # Kish's effective number of draws
+    centre = draws.mean(axis=0) if weights is None else weight @ draws
     size = draws.shape[1]
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(draws.T)))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(draws.T, aweights=None if weights is None else weight)))
     order = np.argsort(-values)
     axes = vectors[:, order] * np.sqrt(np.maximum(values[order], 1e-12))
     y = np.linalg.solve(axes, (draws - centre).T).T
+    root = np.ones(len(draws)) if weights is None else np.sqrt(weight * len(draws))
     shift, scale = np.zeros(size), np.ones(size)
     linear, quadratic = np.zeros((size, size)), np.zeros((size, size, size))
     for i in range(1, size if size <= MOST_SHEARED else 1):
         rows, cols = np.tril_indices(i)
-        if len(y) < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
+        if worth < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
             break
         features = np.column_stack([np.ones(len(y)), y[:, :i], y[:, rows] * y[:, cols]])
-        coefficients = np.linalg.lstsq(features, y[:, i], rcond=None)[0]
+        coefficients = np.linalg.lstsq(features * root[:, None], y[:, i] * root, rcond=None)[0]
         shift[i], linear[i, :i] = coefficients[0], coefficients[1 : 1 + i]
         quadratic[i, rows, cols] = coefficients[1 + i :]
+        residual = y[:, i] - features @ coefficients
         # A residual of zero would be a degenerate direction; NUTS still has to be able to move along it.
-        scale[i] = max(float((y[:, i] - features @ coefficients).std()), 1e-3)
+        scale[i] = max(float(np.sqrt(weight @ (residual - weight @ residual) ** 2)), 1e-3)
     return Coordinates(centre, axes, shift, linear, quadratic, scale)

@@ -103,8 +103,12 @@ class Fit:
         """Interval value, ESS and R-hat of every free, derived and noise parameter."""
         prob = ci_prob or self.ci_prob
         out = {}
+        # Draws resampled by weight are worth no more than the weights are.
+        worth = self.diagnostics.importance_ess if self.diagnostics.method == "laplace" else None
         for name, variable in self.idata["posterior"].data_vars.items():
             bulk, tail, rhat = ess_and_rhat(variable.to_numpy())
+            if worth is not None:
+                bulk, tail = min(bulk, worth), min(tail, worth)
             diagnostics = {"ess_bulk": bulk, "ess_tail": tail, "rhat": rhat}
             out[str(name)] = {**interval_value(variable.to_numpy(), prob), **diagnostics}
         return out
@@ -186,6 +190,7 @@ def fit(
     target_accept: float = 0.9,
     random_seed: int = 0,
     ci_prob: float = DEFAULT_CI,
+    method: str = "nuts",
     progressbar: bool = False,
 ) -> Fit:
     """Sample the posterior of `law` on `runs`.
@@ -198,16 +203,21 @@ def fit(
         A law or its name; `priors` override its priors, and the noise's, by parameter name.
     draws, chains, warmup, target_accept, random_seed
         As in ArviZ and PyMC. The warm-up is short because NUTS runs in whitened coordinates.
+    method
+        "nuts"; "auto", which takes a fast approximation where its Pareto k allows and NUTS where not; or "laplace",
+        the approximation in any case. `diagnostics` say which made the draws, and how well it fitted.
 
     Raises
     ------
+    FitFailedError
+        Under method "laplace", if there is no mode to approximate about.
     UsageError
-        For an unknown law, noise or parameter, or settings that cannot be diagnosed.
+        For an unknown law, noise, method or parameter, or settings that cannot be diagnosed.
     DataError
         If the runs cannot be used.
     """
     runs = as_runs(runs)
-    settings = Settings(draws, chains, warmup, target_accept, random_seed)
+    settings = Settings(draws, chains, warmup, target_accept, random_seed, method=method)
     spec, noise_spec = specify(law, noise, priors)
     watch = Stopwatch()
     with reporting(progressbar):
