@@ -9,6 +9,7 @@ quadratic of the wider ones. A shear changes no volume, so the density needs no 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,9 @@ class Coordinates:
     def to_z(self, x: np.ndarray) -> np.ndarray:
         """The inverse map, dims (..., unknown)."""
         y = np.linalg.solve(self.axes, np.moveaxis(np.asarray(x) - self.centre, -1, 0).reshape(len(self.centre), -1)).T
-        bent = self.shift + y @ self.linear.T + np.einsum("nj,ijk,nk->ni", y, self.quadratic, y)
+        bent = self.shift + y @ self.linear.T
+        for i in range(1, len(self.centre)):  # one einsum over all of them would be a hundred times slower
+            bent[:, i] += ((y[:, :i] @ self.quadratic[i, :i, :i]) * y[:, :i]).sum(axis=1)
         return ((y - bent) / self.scale).reshape(np.shape(x))
 
     def from_z(self, z: np.ndarray) -> np.ndarray:
@@ -61,11 +64,11 @@ class Coordinates:
         y = np.zeros_like(white)
         for i in range(len(self.centre)):
             known = y[:, :i]
-            bend = np.einsum("nj,jk,nk->n", known, self.quadratic[i, :i, :i], known)
+            bend = ((known @ self.quadratic[i, :i, :i]) * known).sum(axis=1)
             y[:, i] = self.shift[i] + known @ self.linear[i, :i] + bend + self.scale[i] * white[:, i]
         return (self.centre + y @ self.axes.T).reshape(np.shape(z))
 
-    @property
+    @cached_property
     def log_det(self) -> float:
         """log |dx/dz|, the same everywhere."""
         return float(np.linalg.slogdet(self.axes)[1] + np.log(self.scale).sum())
@@ -116,7 +119,6 @@ def learned(draws: np.ndarray, weights: np.ndarray | None = None) -> Coordinates
     order = np.argsort(-values)
     axes = vectors[:, order] * np.sqrt(np.maximum(values[order], 1e-12))
     y = np.linalg.solve(axes, (draws - centre).T).T
-    root = np.ones(len(draws)) if weights is None else np.sqrt(weight * len(draws))
     shift, scale = np.zeros(size), np.ones(size)
     linear, quadratic = np.zeros((size, size)), np.zeros((size, size, size))
     for i in range(1, size if size <= MOST_SHEARED else 1):
@@ -124,7 +126,9 @@ def learned(draws: np.ndarray, weights: np.ndarray | None = None) -> Coordinates
         if worth < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
             break
         features = np.column_stack([np.ones(len(y)), y[:, :i], y[:, rows] * y[:, cols]])
-        coefficients = np.linalg.lstsq(features * root[:, None], y[:, i] * root, rcond=None)[0]
+        # Normal equations, because threaded LAPACK dawdles over tall systems; in whitened axes they are well posed.
+        heavy = features * weight[:, None]
+        coefficients = np.linalg.lstsq(features.T @ heavy, y[:, i] @ heavy, rcond=None)[0]
         shift[i], linear[i, :i] = coefficients[0], coefficients[1 : 1 + i]
         quadratic[i, rows, cols] = coefficients[1 + i :]
         residual = y[:, i] - features @ coefficients

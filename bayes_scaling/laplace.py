@@ -30,7 +30,7 @@ ROUNDS, ROUND = 6, 1000
 # A proposal whose weights are worth this share of its draws is not adapted further.
 GOOD_SHARE = 0.6
 # Weights are tempered until they are worth this share, before a proposal is learned from them.
-LEARNING_SHARE = 0.2
+LEARNING_SHARE = 0.1
 # The share of the first, broad proposal in later ones: it bounds the weights.
 DEFENSIVE = 0.1
 # Proposals for each draw that is kept.

@@ -155,9 +155,7 @@ def _approximated(
     return {i: d for i, d in drawn.items() if forced or not _unclean(d)}
 
 
-def _from_approximation(
-    program: Program, table: Table, made: Approximation, settings: Settings, seed: int
-) -> Draws:
+def _from_approximation(program: Program, table: Table, made: Approximation, settings: Settings, seed: int) -> Draws:
     x, log_p = made.resampled(settings.draws, settings.chains, seed)
     prior, pointwise, values, scalars = _evaluated(program, table, x)
     verdict = judged(made, scalars | {"lp": log_p}, n=table.n, unknowns=program.density.size)
