@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 # Draws evaluated at once when densities are computed after sampling: bounds memory on large tables.
 CELLS_AT_ONCE = 2_000_000
+FINE_ABOVE = 4096
+# A table of more runs is searched for modes on so many of them, drawn at random, and each mode found is then followed
+# to the whole table's.
+LARGE_TABLE, THINNED = 20_000, 4096
+# Pointwise log likelihoods of more cells (draws x runs) are not kept: 400 MB.
+POINTWISE_CELLS = 50_000_000
+# Rows that a model is built from: the data are inputs of the program.
+BUILT_FROM = 8
 
 
 @cache
@@ -52,7 +60,14 @@ def cores() -> int:
 
 
 def padded_length(n: int) -> int:
-    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory."""
+    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory.
+
+    Above `FINE_ABOVE` by eighths of a power of two: there a compilation costs less than rows that are padding, of which
+    there are at most an eighth.
+    """
+    if n > FINE_ABOVE:
+        step = 2 ** (int(n - 1).bit_length() - 4)
+        return -(-n // step) * step
     size = 32
     while size < n:
         if size >= 256 and size * 3 // 2 >= n:
@@ -79,6 +94,12 @@ class Table:
         extra = (length or padded_length(n)) - n
         data = {name: np.pad(np.asarray(v, float), (0, extra), mode="edge") for name, v in frame.items()}
         return cls(data, np.pad(np.ones(n), (0, extra)), n)
+
+    def thinned(self, names: Iterable[str], n: int, seed: int) -> Table:
+        """`n` of the runs, drawn at random; columns other than `names` have no rows and stay as they are."""
+        chosen = np.sort(np.random.default_rng([seed, 53]).choice(self.n, n, replace=False))
+        rows = {name: np.asarray(self.data[name])[chosen] for name in names}
+        return Table({**self.data, **rows}, np.ones(n), n)
 
 
 @dataclass(eq=False)
@@ -109,6 +130,10 @@ class Program:
 
     def locate(self, seed: int, table: Table) -> modes.Modes | None:
         """Search for modes from draws of the prior's Gaussian approximation."""
+        if self.density.rowwise and table.n > LARGE_TABLE:
+            rough = self.locate(seed, table.thinned(self.density.data, THINNED, seed))
+            if rough is not None:
+                return self._followed(rough, table)
 
         def make() -> Callable[..., Any]:
             import jax
@@ -128,6 +153,19 @@ class Program:
 
         program = self._once("locate", make)
         return modes.rank(*program(jax_ready().random.key(seed), dict(table.data), table.mask))
+
+    def _followed(self, rough: modes.Modes, table: Table) -> modes.Modes | None:
+        """The modes of the whole table that those of a part of it lead to."""
+
+        def make() -> Callable[..., Any]:
+            def program(x: Any, data: Any, mask: Any) -> Any:
+                return modes.newton(lambda x: -self.density.log_density(x, data, mask), x)
+
+            return program
+
+        program = self._once("follow", make)
+        ends = [program(x, dict(table.data), table.mask) for x in rough.points[: len(rough.rivals)]]
+        return modes.rank(*(np.stack(part) for part in zip(*ends, strict=True)))
 
     def chain(
         self, key: Any, start: Any, where: Coordinates, table: Table, settings: Settings
@@ -163,14 +201,20 @@ class Program:
         )
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw."""
+        """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw.
+
+        Where there would be more than `POINTWISE_CELLS` of them, the log likelihoods are left out: dims (draw, 0).
+        """
+        whole = len(x) * table.n <= POINTWISE_CELLS
 
         def make() -> Callable[..., Any]:
             import jax
+            import jax.numpy as jnp
 
             def one(args: Any) -> Any:
                 x, data = args
-                return self.density.log_prior(x), self.density.pointwise(x, data), self.density.constrain(x)
+                terms = self.density.pointwise(x, data) if whole else jnp.zeros(1)
+                return self.density.log_prior(x), terms, self.density.constrain(x)
 
             def program(x: Any, data: Any) -> Any:
                 batch = max(1, min(len(x), CELLS_AT_ONCE // max(1, next(iter(data.values())).size if data else 1)))
@@ -178,10 +222,10 @@ class Program:
 
             return program
 
-        prior, pointwise, values = self._once("describe", make)(x, dict(table.data))
+        prior, pointwise, values = self._once(("describe", whole), make)(x, dict(table.data))
         return (
             np.asarray(prior),
-            np.asarray(pointwise)[:, : table.n],
+            np.asarray(pointwise)[:, : table.n if whole else 0],
             {name: np.asarray(v) for name, v in values.items()},
         )
 
@@ -226,8 +270,9 @@ def program_for(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) 
     with _PROGRAMS_LOCK:
         if key not in _PROGRAMS:
             jax_ready()
-            labels = [str(i) for i in range(len(frame["log_loss"]))]
-            _PROGRAMS[key] = Program(density(build_columns(law, noise, frame, labels)))
+            few = {name: values[:BUILT_FROM] for name, values in frame.items()}
+            labels = [str(i) for i in range(len(few["log_loss"]))]
+            _PROGRAMS[key] = Program(density(build_columns(law, noise, few, labels), rowwise=True))
         return _PROGRAMS[key]
 
 

@@ -46,7 +46,7 @@ class Fit:
     idata
         ArviZ `DataTree`: `posterior` (free parameters, derived constants and noise, in their units; dims chain,
         draw), `unconstrained_posterior` (`x`: dims chain, draw, unknown), `sample_stats`, `log_likelihood`,
-        `observed_data`, `constant_data`.
+        `observed_data`, `constant_data`. Of the largest tables no `log_likelihood` is kept.
     diagnostics
         The verdict.
     settings
@@ -97,6 +97,10 @@ class Fit:
     def notices(self) -> tuple[Notice, ...]:
         code = {"warning": "fit_warning", "failed": "fit_failed"}.get(self.diagnostics.verdict, "")
         own = [Notice(code, f"{self.law.title}: {m}") for m in self.diagnostics.messages]
+        if "log_likelihood" not in self.idata.children:
+            size = self.n_draws * self.runs.n * 8 / 1e9
+            text = f"the log likelihood of each run and draw, {size:.0f} GB, is not kept, so there is no leave-one-out."
+            own.append(Notice("large_table", f"{self.law.title}: {text}"))
         return (*self.runs.notices, *own)
 
     def summary(self, ci_prob: float | None = None) -> dict[str, dict[str, Any]]:
@@ -301,7 +305,8 @@ def _tree(
         {
             "posterior": dict(posterior),
             "sample_stats": drawn.stats | {"log_prior": drawn.log_prior},
-            "log_likelihood": {"log_loss": drawn.log_likelihood},
+            # Of the largest tables it is not worked out.
+            **({"log_likelihood": {"log_loss": drawn.log_likelihood}} if drawn.log_likelihood.shape[-1] else {}),
             "observed_data": dict(observed),
             "constant_data": dict(constant),
         },
@@ -332,7 +337,7 @@ def sample(
         program, table = program_of(model)
         reporter().stage("Sampling", total=1 + chains)
         drawn = sample_tables(program, [table], settings, [random_seed])[0]
-    labels = [str(i) for i in range(drawn.log_likelihood.shape[-1])]
+    labels = [str(i) for i in range(table.n)]
     tree = _tree(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
     return tree, drawn.diagnostics
 

@@ -18,7 +18,7 @@ from scipy.special import gammaln, logsumexp
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_FAILED, ESS_OK, Diagnostics, ess_and_rhat
-from bayes_scaling.engine import Program, Table, parallel
+from bayes_scaling.engine import LARGE_TABLE, Program, Table, parallel
 from bayes_scaling.errors import FitFailedError
 from bayes_scaling.modes import Modes
 
@@ -195,7 +195,8 @@ def judged(made: Approximation, quantities: Mapping[str, np.ndarray], *, n: int,
     table = [ess_and_rhat(value) for value in quantities.values()]
     bulk, tail = (min(made.ess, *(t[i] for t in table)) for i in (0, 1))
     rhat = max(t[2] for t in table)
-    failed, warned = [], []
+    failed: list[str] = []
+    warned: list[str] = []
     limit = k_limit(len(made.x))
     if made.pareto_k > limit:
         failed.append(
@@ -241,8 +242,11 @@ def _at_modes(found: Modes) -> Proposal:
 
 def _densities(program: Any, table: Table, x: np.ndarray) -> np.ndarray:
     """Log prior plus log likelihood at each row of `x`; what is not a number has no density."""
-    parts = [np.sum(program.log_densities(x[i : i + ROUND], table), axis=0) for i in range(0, len(x), ROUND)]
-    log_p = np.concatenate(parts)
+    tasks = [partial(program.log_densities, x[i : i + ROUND], table) for i in range(0, len(x), ROUND)]
+    # A large table is worth all cores; small ones share them with the other members of their fleet.
+    several = len(tasks) > 1 and table.n > LARGE_TABLE
+    done = dict(parallel(tasks)) if several else {i: task() for i, task in enumerate(tasks)}
+    log_p = np.concatenate([np.sum(done[i], axis=0) for i in range(len(tasks))])
     return np.where(np.isnan(log_p), -np.inf, log_p)
 
 

@@ -36,7 +36,7 @@ class Draws:
     log_prior
         Over x, Jacobian included, dims (chain, draw).
     log_likelihood
-        Pointwise, dims (chain, draw, run).
+        Pointwise, dims (chain, draw, run); of the largest tables dims (chain, draw, 0), see `engine.POINTWISE_CELLS`.
     stats
         Sampler statistics, dims (chain, draw).
     modes, diagnostics, settings
