@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import logsumexp
 
+from bayes_scaling.convergence import ess_mean
 from bayes_scaling.engine import Table, program_for
 from bayes_scaling.fitting import Fit
 from bayes_scaling.model import columns
@@ -68,11 +69,7 @@ def bridge_estimate(
 
 
 def _effective(values: np.ndarray) -> float:
-    from arviz_stats.base import array_stats
-
-    if np.ptp(values) == 0:
-        return float(values.size)
-    return float(min(values.size, max(1.0, array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean"))))
+    return min(float(values.size), max(1.0, float(ess_mean(values))))
 
 
 def log_evidence_of(program: object, table: Table, x: np.ndarray, log_p: np.ndarray, seed: int) -> LogEvidence:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_scaling.devices import on_accelerator
 from bayes_scaling.rowsum import block_of, blocked_sum
+from bayes_scaling.traced import Outline
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -69,11 +71,44 @@ class Density:
         return self.log_prior(x) + self.log_likelihood(x, data, mask)
 
     @property
+    def outline(self) -> Outline:
+        return Outline(self.names, self.shapes, tuple(self.initial.tolist()))
+
+    @property
     def n(self) -> int:
         """How many observations the model's own data hold."""
         import jax
 
         return int(jax.eval_shape(self.pointwise, self.initial, self.data).shape[0])
+
+
+def deferred(
+    outline: Outline, data: dict[str, np.ndarray], whole: Callable[[], Density], rowwise: bool = False
+) -> Density:
+    """A density known in outline; `whole` is called once its functions are traced, if they ever are."""
+    lock = Lock()
+    found: list[Density] = []
+
+    def real() -> Density:
+        import jax
+
+        # Asked for in the middle of a trace: the model's constants must not become part of that one.
+        with lock, jax.ensure_compile_time_eval():
+            if not found:
+                found.append(whole())
+            return found[0]
+
+    return Density(
+        names=outline.names,
+        shapes=outline.shapes,
+        size=len(outline.initial),
+        log_prior=lambda x: real().log_prior(x),
+        pointwise=lambda x, data: real().pointwise(x, data),
+        constrain=lambda x: real().constrain(x),
+        data=data,
+        initial=np.array(outline.initial),
+        rowwise=rowwise,
+    )
 
 
 def density(model: pm.Model, rowwise: bool = False) -> Density:

@@ -2,7 +2,7 @@
 
 On a CPU each chain is one call of one compiled program, and a thread pool keeps one stream a core busy (compiled
 code runs outside the interpreter's lock): mapping streams over cores beats vectorising NUTS, whose trees differ in
-length. Compiled programs are kept on disk between processes.
+length. Programs are kept on disk between processes, traced (`traced`) and compiled (JAX's own cache).
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import modes, nuts, slices
+from bayes_scaling import modes, nuts, slices, traced
 from bayes_scaling.coordinates import Coordinates, to_x
-from bayes_scaling.density import Density, density
+from bayes_scaling.density import Density, deferred, density
 from bayes_scaling.files import cache_folder
+from bayes_scaling.identity import identity
+from bayes_scaling.keys import key_of, typed
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.noise import Noise
 from bayes_scaling.settings import Settings
@@ -37,8 +39,6 @@ FINE_ABOVE = 4096
 LARGE_TABLE, THINNED = 20_000, 4096
 # Pointwise log likelihoods of more cells (draws x runs) are not kept: 400 MB.
 POINTWISE_CELLS = 50_000_000
-# Rows that a model is built from: the data are inputs of the program.
-BUILT_FROM = 8
 
 
 @cache
@@ -76,6 +76,11 @@ def padded_length(n: int) -> int:
     return size
 
 
+def keeps_terms(draws: int, runs: int) -> bool:
+    """Whether the log likelihood of each run under each draw is kept."""
+    return draws * runs <= POINTWISE_CELLS
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """One data set as a program takes it: columns padded to a shared length, and the mask of real runs.
@@ -108,11 +113,18 @@ class Program:
 
     `locate`, `chain` and `describe` compile on first use for each shape; settings that change the trace (draws,
     warm-up) are part of the key.
+
+    Parameters
+    ----------
+    identity
+        What the traced programs are kept under on disk; None where they are not kept.
     """
 
     density: Density
+    identity: str | None = None
     _jitted: dict[Any, Callable[..., Any]] = field(default_factory=dict)
     _asked: set[Any] = field(default_factory=set)
+    _gates: dict[Any, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def first_time(self, key: Any) -> bool:
@@ -123,10 +135,26 @@ class Program:
             return new
 
     def _once(self, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """The compiled form of the function that `make` gives, of nested tuples and dicts of arrays.
+
+        `make` is called when it has to be traced: not where this machine has done so before. `key` names everything
+        that is baked into the trace besides the model and the shapes, and prints as what it is.
+        """
+        return partial(self._call, key, make)
+
+    def _call(self, key: Any, make: Callable[[], Callable[..., Any]], *arguments: Any) -> Any:
+        leaves, tree = jax_ready().tree.flatten(arguments)
+        shape = (key, tree, tuple(map(traced.kind, leaves)))
         with self._lock:
-            if key not in self._jitted:
-                self._jitted[key] = jax_ready().jit(make())
-            return self._jitted[key]
+            gate = self._gates.setdefault(shape, threading.Lock())
+        with gate:
+            if shape not in self._jitted:
+                function = make() if self.identity is None else self._kept(key, make, arguments)
+                self._jitted[shape] = jax_ready().jit(function)
+        return self._jitted[shape](*arguments)
+
+    def _kept(self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        return traced.function(traced.signed(str(self.identity), key, arguments), make, arguments)
 
     def locate(self, seed: int, table: Table) -> modes.Modes | None:
         """Search for modes from draws of the prior's Gaussian approximation."""
@@ -143,6 +171,7 @@ class Program:
             initial = jnp.asarray(self.density.initial)
 
             def program(key: Any, data: Any, mask: Any) -> Any:
+                key = typed(key)
                 objective = lambda x: -self.density.log_density(x, data, mask)  # noqa: E731
                 curvature = -jnp.diagonal(jax.hessian(prior)(initial))
                 spread = 1 / jnp.sqrt(jnp.where(curvature > 1e-3, curvature, 1.0))
@@ -152,7 +181,7 @@ class Program:
             return program
 
         program = self._once("locate", make)
-        return modes.rank(*program(jax_ready().random.key(seed), dict(table.data), table.mask))
+        return modes.rank(*program(key_of(seed), dict(table.data), table.mask))
 
     def _followed(self, rough: modes.Modes, table: Table) -> modes.Modes | None:
         """The modes of the whole table that those of a part of it lead to."""
@@ -168,15 +197,18 @@ class Program:
         return modes.rank(*(np.stack(part) for part in zip(*ends, strict=True)))
 
     def chain(
-        self, key: Any, start: Any, where: Coordinates, table: Table, settings: Settings
+        self, key: np.ndarray, start: Any, where: Coordinates, table: Table, settings: Settings
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """One chain of NUTS from `start` (unconstrained), or what it saw before its budget ran out; see `nuts`."""
+        """One chain of NUTS from `start` (unconstrained), or what it saw before its budget ran out; see `nuts`.
+
+        `key` is a raw one, of `keys`.
+        """
 
         def make() -> Callable[..., Any]:
             def program(key: Any, start: Any, arrays: Any, target: Any, budget: Any, data: Any, mask: Any) -> Any:
                 return nuts.chain(
                     lambda x: self.density.log_density(x, data, mask),
-                    key,
+                    typed(key),
                     start,
                     lambda z: to_x(arrays, z),
                     warmup=settings.warmup,
@@ -189,7 +221,7 @@ class Program:
             return program
 
         program = self._once(("chain", settings.warmup, settings.draws, settings.thin), make)
-        target, budget = settings.target_accept, settings.budget
+        target, budget = np.float64(settings.target_accept), np.int64(settings.budget)
         x, stats, done = program(key, where.to_z(start), where.arrays, target, budget, dict(table.data), table.mask)
         return nuts.kept(
             np.asarray(x),
@@ -205,7 +237,7 @@ class Program:
 
         Where there would be more than `POINTWISE_CELLS` of them, the log likelihoods are left out: dims (draw, 0).
         """
-        whole = len(x) * table.n <= POINTWISE_CELLS
+        whole = keeps_terms(len(x), table.n)
 
         def make() -> Callable[..., Any]:
             import jax
@@ -244,36 +276,60 @@ class Program:
         prior, likelihood = self._once("log_densities", make)(x, dict(table.data), table.mask)
         return np.asarray(prior), np.asarray(likelihood)
 
-    def nested(self, key: Any, state: Any, table: Table) -> tuple[Any, Any]:
-        """A block of deaths of nested sampling; see `slices.steps`."""
+    def nested(self, key: np.ndarray, state: Any, table: Table) -> tuple[Any, Any]:
+        """A block of deaths of nested sampling, from a raw `key`; see `slices.steps`."""
 
         def make() -> Callable[..., Any]:
 
             def program(key: Any, state: Any, data: Any, mask: Any) -> Any:
                 likelihood = lambda x: self.density.log_likelihood(x, data, mask)  # noqa: E731
-                return slices.steps(self.density.log_prior, likelihood, self.density.size)(key, state)
+                return slices.steps(self.density.log_prior, likelihood, self.density.size)(typed(key), state)
 
             return program
 
         return self._once("nested", make)(key, state, dict(table.data), table.mask)  # type: ignore[return-value]
 
 
-_PROGRAMS: dict[str, Program] = {}
+_PROGRAMS: dict[Any, Program] = {}
 _PROGRAMS_LOCK = threading.Lock()
+# PyMC models are built one at a time, whichever thread turns out to need one.
+_BUILDING = threading.Lock()
 
 
 def program_for(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> Program:
-    """The program of a law under a noise model: built once in a process, whatever the table."""
-    from bayes_scaling.model import build_columns
+    """The program of a law under a noise model: one in a process, whatever the table.
 
-    key = "|".join([law.signature, noise.name, *(f"{k}~{v.prior}" for k, v in noise.parameters.items())])
+    PyMC is imported, and the model built, only where something has to be traced.
+    """
+    priors = tuple((k, v.prior) for k, v in [*law.parameters.items(), *noise.parameters.items()])
+    functions = (law.formula, *law.derived.values(), noise.likelihood)
+    key = (law.name, law.scale, law.inputs, noise.name, priors, *functions)
     with _PROGRAMS_LOCK:
         if key not in _PROGRAMS:
             jax_ready()
-            few = {name: values[:BUILT_FROM] for name, values in frame.items()}
-            labels = [str(i) for i in range(len(few["log_loss"]))]
-            _PROGRAMS[key] = Program(density(build_columns(law, noise, few, labels), rowwise=True))
+            _PROGRAMS[key] = _program(law, noise, frame)
         return _PROGRAMS[key]
+
+
+def _program(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> Program:
+    # Two rows will do, since tables are inputs.
+    few = {name: np.asarray(v[:2], float) for name, v in frame.items()}
+
+    def whole() -> Density:
+        from bayes_scaling.model import build_columns
+
+        with _BUILDING:
+            labels = [str(i) for i in range(len(few["log_loss"]))]
+            return density(build_columns(law, noise, few, labels), rowwise=True)
+
+    name = identity(law, noise)
+    outline = traced.load_outline(name) if name else None
+    if outline is not None:
+        return Program(deferred(outline, few, whole, rowwise=True), name)
+    built = whole()
+    if name:
+        traced.save_outline(name, built.outline)
+    return Program(built, name)
 
 
 def program_of(model: pm.Model) -> tuple[Program, Table]:

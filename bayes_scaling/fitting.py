@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.diagnose import Diagnostics, ess_and_rhat
-from bayes_scaling.engine import Table, parallel, program_for, program_of
+from bayes_scaling.engine import Table, keeps_terms, parallel, program_for, program_of
 from bayes_scaling.errors import Notice
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.load import load_runs
@@ -26,6 +26,7 @@ from bayes_scaling.provenance import Stopwatch, envelope, versions
 from bayes_scaling.runs import Runs
 from bayes_scaling.settings import Settings
 from bayes_scaling.summaries import DEFAULT_CI, interval_value
+from bayes_scaling.trees import Later, Lazy, posterior_of, tree_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,13 +76,12 @@ class Fit:
 
     @property
     def n_draws(self) -> int:
-        return int(self.idata["posterior"].sizes["chain"] * self.idata["posterior"].sizes["draw"])
+        return int(np.prod(next(iter(posterior_of(self).values())).shape[:2]))
 
     def draws(self, *names: str) -> dict[str, np.ndarray]:
         """Posterior draws by name, chains joined, dims (draw,); every scalar where no name is given."""
-        posterior = self.idata["posterior"]
-        wanted = names or tuple(str(v) for v in posterior.data_vars)
-        return {name: posterior[name].to_numpy().reshape(self.n_draws) for name in wanted}
+        posterior = posterior_of(self)
+        return {name: posterior[name].reshape(self.n_draws) for name in names or posterior}
 
     @property
     def derived(self) -> dict[str, np.ndarray]:
@@ -97,7 +97,7 @@ class Fit:
     def notices(self) -> tuple[Notice, ...]:
         code = {"warning": "fit_warning", "failed": "fit_failed"}.get(self.diagnostics.verdict, "")
         own = [Notice(code, f"{self.law.title}: {m}") for m in self.diagnostics.messages]
-        if "log_likelihood" not in self.idata.children:
+        if not keeps_terms(self.n_draws, self.runs.n):
             size = self.n_draws * self.runs.n * 8 / 1e9
             text = f"the log likelihood of each run and draw, {size:.0f} GB, is not kept, so there is no leave-one-out."
             own.append(Notice("large_table", f"{self.law.title}: {text}"))
@@ -109,12 +109,12 @@ class Fit:
         out = {}
         # Draws resampled by weight are worth no more than the weights are.
         worth = self.diagnostics.importance_ess if self.diagnostics.method == "laplace" else None
-        for name, variable in self.idata["posterior"].data_vars.items():
-            bulk, tail, rhat = ess_and_rhat(variable.to_numpy())
+        for name, values in posterior_of(self).items():
+            bulk, tail, rhat = ess_and_rhat(values)
             if worth is not None:
                 bulk, tail = min(bulk, worth), min(tail, worth)
             diagnostics = {"ess_bulk": bulk, "ess_tail": tail, "rhat": rhat}
-            out[str(name)] = {**interval_value(variable.to_numpy(), prob), **diagnostics}
+            out[name] = {**interval_value(values, prob), **diagnostics}
         return out
 
     def to_frame(self) -> pd.DataFrame:
@@ -154,6 +154,9 @@ class Fit:
         table = self.to_frame().map(lambda v: f"{v:.4g}").to_html()
         head = f"{escape(self.law.title)} on {escape(self.runs.name)} ({self.runs.n} runs)"
         return f"<b>{head}</b>{table}<pre>{escape(str(self.diagnostics))}</pre>"
+
+
+Fit.idata = Lazy("_idata")  # type: ignore[assignment]
 
 
 def priors_of(law: ScalingLaw, noise: Noise) -> dict[str, str]:
@@ -233,7 +236,9 @@ def fit(
             reporter().stage(f"{spec.title}: sampling", total=1 + chains)
             drawn = sample_tables(program, [Table.padded(frame)], settings, [random_seed])[0]
         with watch("collecting"):
-            idata = collect(drawn, spec, noise_spec, runs, frame, program.density.names, settings)
+            reported = {name: drawn.values[name] for name in reported_names(spec, noise_spec)}
+            make = partial(collect, drawn, spec, noise_spec, runs, frame, program.density.names, settings)
+            idata: Any = Later(reported, make)
     return Fit(spec, noise_spec, runs, idata, drawn.diagnostics, settings, ci_prob, watch.seconds)
 
 
@@ -249,6 +254,11 @@ def fit_together(tasks: Sequence[Callable[[], Fit]]) -> list[Fit]:
     return [found[i] for i in range(len(tasks))]
 
 
+def reported_names(law: ScalingLaw, noise: Noise) -> list[str]:
+    """Free parameters, derived constants, then those of the noise."""
+    return [*law.parameters, *law.derived, *noise.parameters]
+
+
 def collect(
     drawn: Draws,
     law: ScalingLaw,
@@ -262,13 +272,12 @@ def collect(
 
     `asked` are the settings of the request; a retry may have used others, which are not part of the key.
     """
-    order = [*law.parameters, *law.derived, *noise.parameters]
     labels = runs.run.astype(object)
     inputs = {k: v for k, v in frame.items() if k != "log_loss"}
-    tree = _tree(
+    tree = tree_of(
         drawn,
         unknowns,
-        {name: drawn.values[name] for name in order},
+        {name: drawn.values[name] for name in reported_names(law, noise)},
         {"log_loss": frame["log_loss"]},
         inputs,
         labels,
@@ -287,34 +296,6 @@ def collect(
             "runs": {"name": runs.name, "source": runs.source, "sha256": runs.sha256},
         }
     )
-    return tree
-
-
-def _tree(
-    drawn: Draws,
-    unknowns: tuple[str, ...],
-    posterior: Mapping[str, np.ndarray],
-    observed: Mapping[str, np.ndarray],
-    constant: Mapping[str, np.ndarray],
-    labels: Any,
-) -> DataTree:
-    from arviz_base import from_dict
-
-    unconstrained = {"unconstrained_posterior": {"x": drawn.x}}
-    tree: DataTree = from_dict(
-        {
-            "posterior": dict(posterior),
-            "sample_stats": drawn.stats | {"log_prior": drawn.log_prior},
-            # Of the largest tables it is not worked out.
-            **({"log_likelihood": {"log_loss": drawn.log_likelihood}} if drawn.log_likelihood.shape[-1] else {}),
-            "observed_data": dict(observed),
-            "constant_data": dict(constant),
-        },
-        coords={"run": labels},
-        dims={"log_loss": ["run"], **{k: ["run"] for k in constant}},
-    )
-    # On its own: dims go by variable name, and a user's model may have an `x`.
-    tree.update(from_dict(unconstrained, coords={"unknown": list(unknowns)}, dims={"x": ["unknown"]}).children)
     return tree
 
 
@@ -338,7 +319,7 @@ def sample(
         reporter().stage("Sampling", total=1 + chains)
         drawn = sample_tables(program, [table], settings, [random_seed])[0]
     labels = [str(i) for i in range(table.n)]
-    tree = _tree(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
+    tree = tree_of(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
     return tree, drawn.diagnostics
 
 

@@ -9,16 +9,16 @@ disagreement.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.special import logsumexp
 
 from bayes_scaling.bridge import LogEvidence
-from bayes_scaling.engine import Program, Table, jax_ready, program_for
+from bayes_scaling.engine import Program, Table, program_for
 from bayes_scaling.fitting import Fit
+from bayes_scaling.keys import fold, key_of
 from bayes_scaling.model import columns
 from bayes_scaling.prior_draws import prior_points
+from bayes_scaling.slices import State
 
 LIVE = 500
 # The live points' share of the evidence, in nats, at which to stop: their own contribution is added, not
@@ -30,18 +30,18 @@ MOST_FOLDS = 300
 PATHS = 200
 
 
-def start(x: np.ndarray, log_prior: np.ndarray, log_likelihood: np.ndarray) -> Any:
+def start(x: np.ndarray, log_prior: np.ndarray, log_likelihood: np.ndarray) -> State:
     """The sampler's state at prior draws `x`, dims (live, unknown); log densities have dims (live,)."""
-    from blackjax.ns.adaptive import AdaptiveNSState
-    from blackjax.ns.base import StateWithLogLikelihood
-    from blackjax.ns.integrator import NSIntegrator
-
-    particles = StateWithLogLikelihood(x, log_prior, log_likelihood, np.full(len(x), np.nan))
-    integrator = NSIntegrator(
-        np.float64(0), np.float64(-np.inf), np.float64(logsumexp(log_likelihood) - np.log(len(x)))
-    )
-    factor = np.linalg.cholesky(np.atleast_2d(np.cov(x.T, ddof=0)))
-    return AdaptiveNSState(particles, integrator, {"covariance_factor": factor})
+    return {
+        "x": x,
+        "log_prior": log_prior,
+        "log_likelihood": log_likelihood,
+        "birth": np.full(len(x), np.nan),
+        "log_x": np.float64(0),
+        "log_z": np.float64(-np.inf),
+        "log_z_live": np.float64(logsumexp(log_likelihood) - np.log(len(x))),
+        "factor": np.linalg.cholesky(np.atleast_2d(np.cov(x.T, ddof=0))),
+    }
 
 
 def nested_evidence_of(program: Program, table: Table, x: np.ndarray, random_seed: int = 0) -> LogEvidence:
@@ -59,25 +59,23 @@ def nested_evidence_of(program: Program, table: Table, x: np.ndarray, random_see
     The estimate; not `ok` where the run had to be given up, or the log likelihood cannot be evaluated at most
     of the prior draws.
     """
-    jax = jax_ready()
     prior, likelihood = program.log_densities(x, table)
     likelihood = np.where(np.isnan(likelihood), -np.inf, likelihood)
     if np.isfinite(likelihood).sum() < len(x) // 2:
         return LogEvidence(np.nan, np.inf, "nested", False, "The likelihood is nil at most draws from the prior.")
     state = start(x, prior, likelihood)
-    key = jax.random.key(random_seed)
     deaths, births = [], []
-    for fold in range(MOST_FOLDS):
-        state, (death, birth) = program.nested(jax.random.fold_in(key, fold), state, table)
+    for folds in range(MOST_FOLDS):
+        state, (death, birth) = program.nested(fold(key_of(random_seed), folds), state, table)
         deaths.append(np.asarray(death))
         births.append(np.asarray(birth))
-        if float(state.integrator.logZ_live - state.integrator.logZ) < REMAINING:
+        if float(state["log_z_live"]) - float(state["log_z"]) < REMAINING:
             break
     else:
         text = f"Nested sampling had not ended after {MOST_FOLDS} e-folds of the prior volume."
-        return LogEvidence(float(state.integrator.logZ), np.inf, "nested", False, text)
-    death = np.concatenate([*deaths, np.asarray(state.particles.loglikelihood)])
-    birth = np.concatenate([*births, np.asarray(state.particles.loglikelihood_birth)])
+        return LogEvidence(float(state["log_z"]), np.inf, "nested", False, text)
+    death = np.concatenate([*deaths, np.asarray(state["log_likelihood"])])
+    birth = np.concatenate([*births, np.asarray(state["birth"])])
     value, sd = integrate(death, birth, np.random.default_rng([random_seed, 31]))
     return LogEvidence(value, sd, "nested", bool(np.isfinite(value) and np.isfinite(sd)))
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
-from bayes_scaling.engine import Program, Table, jax_ready, parallel
+from bayes_scaling.engine import Program, Table, parallel
+from bayes_scaling.keys import fold, key_of
 from bayes_scaling.laplace import OVERSAMPLED, Approximation, judged, laplace_tables, without_mode
 from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
@@ -176,7 +177,7 @@ def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[
     if not program.first_time((settings.draws, settings.chains, settings.warmup, settings.thin, len(table.mask))):
         return []
     where = _no_mode(program)
-    key = jax_ready().random.key(0)
+    key = key_of(0)
     calls: list[Any] = [
         partial(program.chain, key, where.points[0], whitened(where), table, replace(settings.brief(), budget=0))
     ]
@@ -207,12 +208,11 @@ def _badness(draws: Draws) -> tuple[int, int, float]:
 
 def _attempt(program: Program, tables: Sequence[Table], attempts: dict[int, _Attempt]) -> dict[int, list[Any]]:
     """Run every chain of every attempt; draws and statistics of each chain, by member."""
-    jax = jax_ready()
     tasks: list[Any] = []
     owners: list[tuple[int, int]] = []
     for i, attempt in attempts.items():
-        keys = jax.random.split(jax.random.key(attempt.seed), attempt.settings.chains)
-        for chain, (key, start) in enumerate(zip(keys, attempt.starts, strict=True)):
+        for chain, start in enumerate(attempt.starts):
+            key = fold(key_of(attempt.seed), chain)
             tasks.append(partial(program.chain, key, start, attempt.coordinates, tables[i], attempt.settings))
             owners.append((i, chain))
     results: dict[int, list[Any]] = {i: [None] * a.settings.chains for i, a in attempts.items()}

@@ -17,8 +17,39 @@ DEATHS = 500
 MOVES = 2
 
 
+# The sampler's state: plain arrays by name, so that a program that takes and gives them can be kept on disk, and used
+# without BlackJAX. Of the live points: `x`, dims (live, unknown), `log_prior`, `log_likelihood`, `birth` (log
+# likelihood at birth; NaN for the first), dims (live,); the log volume `log_x` they lie in, the log evidence `log_z` of
+# the dead and `log_z_live` of the living; `factor`, the Cholesky factor of their covariance, dims (unknown, unknown).
+State = dict[str, Any]
+
+
+def _to_blackjax(state: State) -> Any:
+    from blackjax.ns.adaptive import AdaptiveNSState
+    from blackjax.ns.base import StateWithLogLikelihood
+    from blackjax.ns.integrator import NSIntegrator
+
+    particles = StateWithLogLikelihood(*(state[name] for name in ("x", "log_prior", "log_likelihood", "birth")))
+    integrator = NSIntegrator(*(state[name] for name in ("log_x", "log_z", "log_z_live")))
+    return AdaptiveNSState(particles, integrator, {"covariance_factor": state["factor"]})
+
+
+def _from_blackjax(state: Any) -> State:
+    particles, integrator = state.particles, state.integrator
+    return {
+        "x": particles.position,
+        "log_prior": particles.logdensity,
+        "log_likelihood": particles.loglikelihood,
+        "birth": particles.loglikelihood_birth,
+        "log_x": integrator.logX,
+        "log_z": integrator.logZ,
+        "log_z_live": integrator.logZ_live,
+        "factor": state.inner_kernel_params["covariance_factor"],
+    }
+
+
 def steps(log_prior: Callable[[Any], Any], log_likelihood: Callable[[Any], Any], unknowns: int) -> Callable[..., Any]:
-    """A pure function `(key, state) -> (state, deaths)` of `DEATHS` deaths.
+    """A pure function `(key, state) -> (state, deaths)` of `DEATHS` deaths; for the state see `State`.
 
     Parameters
     ----------
@@ -44,7 +75,8 @@ def steps(log_prior: Callable[[Any], Any], log_likelihood: Callable[[Any], Any],
             state, info = algorithm.step(key, state)
             return state, (info.particles.loglikelihood, info.particles.loglikelihood_birth)
 
-        state, (death, birth) = jax.lax.scan(one, state, jax.random.split(key, DEATHS // REPLACED))
-        return state, (death.ravel(), birth.ravel())
+        keys = jax.random.split(key, DEATHS // REPLACED)
+        state, (death, birth) = jax.lax.scan(one, _to_blackjax(state), keys)
+        return _from_blackjax(state), (death.ravel(), birth.ravel())
 
     return block

@@ -76,7 +76,8 @@ def tilted(program: Program, priors: Mapping[str, Prior]) -> Program:
             for i, (name, family) in enumerate(zip(names, families, strict=True))
         )
 
-    return _TILTED.setdefault(program, Program(Tilted(**vars(base), ratio=ratio)))
+    name = program.identity and f"{program.identity} tilted"
+    return _TILTED.setdefault(program, Program(Tilted(**vars(base), ratio=ratio), name))
 
 
 def _arguments(priors: Mapping[str, Prior]) -> np.ndarray:

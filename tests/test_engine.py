@@ -14,6 +14,7 @@ from bayes_scaling.coordinates import learned, to_x, whitened
 from bayes_scaling.density import density
 from bayes_scaling.engine import Table, padded_length, program_for
 from bayes_scaling.errors import DataError, UsageError
+from bayes_scaling.keys import key_of
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import build, columns, specify
 from bayes_scaling.modes import Modes
@@ -128,7 +129,7 @@ def test_one_program_serves_every_table_of_a_padded_length(tiny_runs, small):
     frame = Table.padded(columns(spec, noise, other))
     program.locate(0, frame)
     where = whitened(Modes(program.density.initial[None], np.zeros(1), np.eye(7)[None], np.ones(1, int), 1))
-    program.chain(jax.random.key(0), program.density.initial, where, frame, SHORT)
+    program.chain(key_of(0), program.density.initial, where, frame, SHORT)
     assert {key: f._cache_size() for key, f in program._jitted.items()} == sizes
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,10 @@ def simulated(n: int, seed: int):
     return design(params, tokens, loss * np.exp(0.02 * rng.standard_normal(n)), f"simulated {seed}")
 
 
+def _half(function, x):
+    return 0.5 * function(x)
+
+
 def test_a_sum_in_blocks_is_the_sum_with_its_gradient():
     jax_ready()
     rng = np.random.default_rng(1)
@@ -41,13 +47,13 @@ def test_a_sum_in_blocks_is_the_sum_with_its_gradient():
     ]
     data["a"][mask == 0] = 1.0
     for block in (8, 32, 64):
-        total = lambda x, b=block: blocked_sum(pointwise, x, data, mask, b)  # noqa: E731
+        total = partial(blocked_sum, pointwise, data=data, mask=mask, block=block)
         mine, slope = jax.jit(jax.value_and_grad(total))(x)
         assert mine == pytest.approx(value, rel=1e-12)
         np.testing.assert_allclose(slope, gradient, rtol=1e-12)
         assert total(x) == pytest.approx(value, rel=1e-12)
         # Under a map, as in the mode search, and scaled, as under a tempered density.
-        many = jax.vmap(jax.grad(lambda x: 0.5 * total(x)))(jnp.stack([x, x + 1]))
+        many = jax.vmap(jax.grad(partial(_half, total)))(jnp.stack([x, x + 1]))
         np.testing.assert_allclose(many[0], np.array(gradient) / 2, rtol=1e-12)
 
 

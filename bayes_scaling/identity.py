@@ -1,0 +1,117 @@
+"""What a traced program depends on, as one hash: two models share it only if their traces are the same.
+
+A formula is known by what it computes, not by its name: it is traced on its own by JAX, which takes milliseconds, and
+the code that comes out is hashed. So a helper it calls, or a constant it closes over, counts as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bayes_scaling.law import Direct, ScalingLaw
+from bayes_scaling.locate import PACKAGE
+from bayes_scaling.noise import NOISES, Noise
+from bayes_scaling.prior import Prior
+from bayes_scaling.provenance import versions
+
+
+def identity(law: ScalingLaw, noise: Noise) -> str | None:
+    """A hash of everything that determines the programs of a law under a noise model, but for the shapes of tables.
+
+    That is: formula and derived constants, reference scale, priors to the last digit, the noise model, this package's
+    own source, versions of what traces, platform and precision. None where it cannot be told (a law or noise model
+    that is more than its fields, a formula that JAX cannot run): such programs are not kept.
+    """
+    if not _plain(law, noise):
+        return None
+    try:
+        meaning = _meaning(law, noise)
+    except Exception:  # a formula is anyone's code: one that runs on PyTensor only is allowed
+        return None
+    priors = [
+        (name, p.prior.family, p.prior.arguments) for name, p in [*law.parameters.items(), *noise.parameters.items()]
+    ]
+    parts = [repr(priors), repr(law.inputs), noise.name, meaning, *_files(law), *_surroundings(), _float_type()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _plain(law: ScalingLaw, noise: Noise) -> bool:
+    """Whether law and noise are no more than the fields looked at here."""
+    known = NOISES.get(noise.name)
+    if type(law) is not ScalingLaw or type(noise) is not Noise or known is None:
+        return False
+    if known.likelihood is not noise.likelihood or list(known.parameters) != list(noise.parameters):
+        return False
+    return all(type(p.prior) is Prior for p in [*law.parameters.values(), *noise.parameters.values()])
+
+
+def _meaning(law: ScalingLaw, noise: Noise) -> str:
+    """The curve, the derived constants and the scale of the noise, as lowered code."""
+    import jax
+    import jax.numpy as jnp
+
+    number = jax.ShapeDtypeStruct((), jnp.float64)
+    column = jax.ShapeDtypeStruct((3,), jnp.float64)
+
+    def parts(p: Any, x: Any, q: Any, decades: Any) -> Any:
+        return law.loss(p, x), law.derived_values(p), noise.scale(q, decades)
+
+    arguments = (
+        dict.fromkeys(law.parameters, number),
+        dict.fromkeys(law.inputs, column),
+        dict.fromkeys(noise.parameters, number),
+        column,
+    )
+    return str(jax.jit(parts).lower(*arguments).as_text())
+
+
+def _files(law: ScalingLaw) -> Iterator[str]:
+    """The files that the law's functions are written in: a formula may do otherwise on PyTensor than on JAX."""
+    pending: list[Any] = [law.formula, *law.derived.values()]
+    homes = set()
+    while pending:
+        item = pending.pop()
+        homes.add(str(getattr(item, "__module__", "")))
+        inner = [getattr(item, name, None) for name in ("formula", "function", "rule", "inverse")]
+        pending += [v for v in inner if callable(v) or isinstance(v, Direct)]
+    for home in sorted(homes):
+        path = getattr(sys.modules.get(home), "__file__", None)
+        if path and Path(path).is_file():
+            yield hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@cache
+def _surroundings() -> tuple[str, ...]:
+    """Everything else: this package's source, versions, platform, precision, and how PyTensor is set up."""
+    import jax
+
+    source = hashlib.sha256()
+    for path in sorted(PACKAGE.glob("*.py")):
+        source.update(path.name.encode() + b"\0" + path.read_bytes())
+    settings = (
+        "jax_enable_x64",
+        "jax_default_matmul_precision",
+        "jax_threefry_partitionable",
+        "jax_numpy_rank_promotion",
+    )
+    pytensorrc = Path(os.environ.get("PYTENSORRC") or os.path.expanduser("~/.pytensorrc"))
+    return (
+        source.hexdigest(),
+        repr(sorted(versions().items())),
+        jax.default_backend(),
+        repr([getattr(jax.config, name, None) for name in settings]),
+        os.environ.get("PYTENSOR_FLAGS", ""),
+        pytensorrc.read_text("utf-8", "replace") if pytensorrc.is_file() else "",
+    )
+
+
+def _float_type() -> str:
+    """PyTensor's precision where a program has changed it."""
+    config = getattr(sys.modules.get("pytensor"), "config", None)
+    return str(getattr(config, "floatX", "float64"))
