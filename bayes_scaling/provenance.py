@@ -43,13 +43,14 @@ def _command_line() -> list[str]:
     return ["bayes-scaling" if program in ("__main__.py", "bayes-scaling") else program, *sys.argv[1:]]
 
 
-def provenance(seed: int | None = None, runs_sha256: str | None = None) -> dict[str, Any]:
+def provenance(seed: int | None = None, runs_sha256: str | None = None, cached: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "versions": dict(versions()),
         "platform": platform.platform(),
         "device": device(),
         "seed": seed,
         "runs_sha256": runs_sha256,
+        "cached_posteriors": list(cached),
         "command_line": _command_line(),
     }
 
@@ -63,8 +64,12 @@ def envelope(
     seed: int | None = None,
     runs_sha256: str | None = None,
     warnings: Iterable[Notice] = (),
+    cached: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """`body` with the keys that every JSON object has (contract, `schema_version` 1)."""
+    """`body` with the keys that every JSON object has (contract, `schema_version` 1).
+
+    `cached` names the laws whose posterior an earlier command had sampled.
+    """
     unique = {(w.code, w.message): w.to_dict() for w in warnings}
     parts = dict(seconds or {})
     return {
@@ -74,7 +79,7 @@ def envelope(
         "ci_kind": CI_KIND,
         **body,
         "seconds": {"total": parts.pop("total", sum(parts.values())), **parts},
-        "provenance": provenance(seed, runs_sha256),
+        "provenance": provenance(seed, runs_sha256, cached),
         "warnings": list(unique.values()),
     }
 
