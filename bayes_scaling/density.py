@@ -62,7 +62,7 @@ class Density:
     def log_likelihood(self, x: Any, data: Data, mask: Any) -> Any:
         """Scalar log likelihood; padded runs have mask zero and count nothing."""
         rows = mask.shape[0]
-        block = block_of(rows, on_accelerator(rows)) if self.rowwise else rows
+        block = block_of(rows, on_accelerator()) if self.rowwise else rows
         # Only the model's own columns have rows: others that come with them are none of its business.
         return blocked_sum(self.pointwise, x, {name: data[name] for name in self.data}, mask, block)
 

@@ -1,4 +1,4 @@
-"""Where to compute: on the processor, or on an accelerator where there is one and the problem is large enough.
+"""Where to compute: on the processor, or on a GPU where there is one and the problem is large enough.
 
 `BAYES_SCALING_DEVICE`, or `--device`, decides: "cpu", "gpu" or "auto".
 """
@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,9 +17,12 @@ from bayes_scaling.errors import UsageError, unknown
 
 DEVICES = ("auto", "cpu", "gpu")
 VARIABLE = "BAYES_SCALING_DEVICE"
-# Rows times tables from which "auto" takes the accelerator. Not measured yet: below it a gradient is a few thousand
-# flops to launch kernels for, and one core is done first. `benchmarks/gpu.py` measures where it should lie.
+# Rows times tables from which "auto" takes the GPU. Not measured: below it launching kernels takes longer than one core
+# needs for the sums. `benchmarks/gpu.py` measures where it should lie.
 LARGE = 100_000
+
+_TRACING = threading.local()
+_USED: set[str] = set()
 
 
 def asked() -> str:
@@ -45,7 +51,7 @@ def accelerator() -> Any | None:
 
 
 def device_for(rows: int, tables: int = 1) -> Any | None:
-    """The accelerator, where so much work should go to it; None for the processor.
+    """The GPU, where so much work should go to it; None for the processor.
 
     Parameters
     ----------
@@ -61,22 +67,62 @@ def device_for(rows: int, tables: int = 1) -> Any | None:
     if wanted == "cpu":
         return None
     found = accelerator()
-    if wanted == "gpu":
-        if found is None:
-            raise UsageError(
-                "--device gpu: JAX finds no GPU here. Install bayes-scaling[cuda12] or [cuda13] on a machine that has "
-                "one, or leave it to --device auto."
-            )
+    if wanted == "gpu" and found is None:
+        raise UsageError(
+            "Device gpu: JAX finds no GPU here. Install bayes-scaling[cuda12] or bayes-scaling[cuda13] on a machine "
+            "that has one, or leave it to --device auto."
+        )
+    if found is None or (wanted == "auto" and rows * tables < LARGE):
+        return None
+    _announce(str(found.device_kind))
+    return found
+
+
+def home(rows: int) -> Any | None:
+    """Where the arrays of one table of so many padded rows belong; None where there is only the processor."""
+    found = device_for(rows)
+    if found is not None or asked() == "cpu" or accelerator() is None:
         return found
-    return found if rows * tables >= LARGE else None
+    import jax
+
+    return jax.devices("cpu")[0]
 
 
-def on_accelerator(rows: int) -> bool:
-    """Whether one table of so many padded rows is worked on by an accelerator."""
-    return device_for(rows) is not None
+def platform_of(arrays: Any) -> str | None:
+    """The platform that some of `arrays` are bound to, as `jax.export` calls it; None where none is, and JAX's default
+    takes them."""
+    for array in arrays:
+        if getattr(array, "committed", False):
+            device = next(iter(array.devices()))
+            if device.platform != "gpu":
+                return str(device.platform)
+            return "rocm" if "rocm" in str(device.client.platform_version).lower() else "cuda"
+    return None
 
 
-@cache
-def announce(kind: str) -> None:
-    """Say once that a GPU is used: its results differ from a processor's in the last digits, and so in the draws."""
-    print(f"Computing on a GPU: {kind}. '--device cpu' keeps to the processor.", file=sys.stderr, flush=True)
+@contextmanager
+def tracing_for(platform: str | None) -> Iterator[None]:
+    """Programs traced inside, in this thread, are to run on `platform`."""
+    before = getattr(_TRACING, "platform", None)
+    _TRACING.platform = platform
+    try:
+        yield
+    finally:
+        _TRACING.platform = before
+
+
+def on_accelerator() -> bool:
+    """Whether what is traced now is to run on a GPU."""
+    return getattr(_TRACING, "platform", None) not in (None, "cpu")
+
+
+def used() -> str:
+    """What this process has computed on, for the provenance of its results."""
+    return ", ".join(sorted(_USED)) or "cpu"
+
+
+def _announce(kind: str) -> None:
+    """Say once that a GPU is used: its sums differ from a processor's in the last digits, and so its draws do."""
+    if kind not in _USED:
+        _USED.add(kind)
+        print(f"Computing on a GPU, {kind}; --device cpu keeps to the processor.", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import modes, nuts, slices, traced
+from bayes_scaling import devices, modes, nuts, slices, traced
 from bayes_scaling.coordinates import Coordinates, to_x
 from bayes_scaling.density import Density, deferred, density
 from bayes_scaling.files import cache_folder
@@ -44,9 +44,13 @@ POINTWISE_CELLS = 50_000_000
 @cache
 def jax_ready() -> Any:
     """JAX in 64 bit with a persistent compilation cache; called before anything is traced."""
+    # A GPU's memory is taken as it is needed: others may be using it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    if devices.asked() == "cpu":
+        jax.config.update("jax_platforms", "cpu")  # a GPU is not even woken
     if not jax.config.jax_compilation_cache_dir and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -98,13 +102,23 @@ class Table:
         n = len(next(iter(frame.values())))
         extra = (length or padded_length(n)) - n
         data = {name: np.pad(np.asarray(v, float), (0, extra), mode="edge") for name, v in frame.items()}
-        return cls(data, np.pad(np.ones(n), (0, extra)), n)
+        return cls(data, np.pad(np.ones(n), (0, extra)), n).placed()
+
+    def placed(self) -> Table:
+        """On the device that a table of this length is worked on by; the same where there is only the processor."""
+        place = devices.home(len(self.mask))
+        if place is None:
+            return self
+        import jax
+
+        data, mask = jax.device_put((dict(self.data), self.mask), place)
+        return Table(data, mask, self.n)
 
     def thinned(self, names: Iterable[str], n: int, seed: int) -> Table:
         """`n` of the runs, drawn at random; columns other than `names` have no rows and stay as they are."""
         chosen = np.sort(np.random.default_rng([seed, 53]).choice(self.n, n, replace=False))
         rows = {name: np.asarray(self.data[name])[chosen] for name in names}
-        return Table({**self.data, **rows}, np.ones(n), n)
+        return Table({**self.data, **rows}, np.ones(n), n).placed()
 
 
 @dataclass(eq=False)
@@ -144,17 +158,28 @@ class Program:
 
     def _call(self, key: Any, make: Callable[[], Callable[..., Any]], *arguments: Any) -> Any:
         leaves, tree = jax_ready().tree.flatten(arguments)
-        shape = (key, tree, tuple(map(traced.kind, leaves)))
+        platform = devices.platform_of(leaves)
+        shape = (key, tree, platform, tuple(map(traced.kind, leaves)))
         with self._lock:
             gate = self._gates.setdefault(shape, threading.Lock())
         with gate:
             if shape not in self._jitted:
-                function = make() if self.identity is None else self._kept(key, make, arguments)
+                with devices.tracing_for(platform):
+                    function = make() if self.identity is None else self._kept(key, make, arguments, platform)
                 self._jitted[shape] = jax_ready().jit(function)
-        return self._jitted[shape](*arguments)
+        # What is not kept is traced only now, when it is first called.
+        with devices.tracing_for(platform):
+            return self._jitted[shape](*arguments)
 
-    def _kept(self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
-        return traced.function(traced.signed(str(self.identity), key, arguments), make, arguments)
+    def _kept(
+        self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...], platform: str | None
+    ) -> Callable[..., Any]:
+        name = traced.signed(str(self.identity), key if platform is None else (key, platform), arguments)
+        return traced.function(name, make, arguments, platform)
+
+    def compiled(self, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """Any other function of this density, compiled once for each shape, and kept. See `_once`."""
+        return self._once(key, make)
 
     def locate(self, seed: int, table: Table) -> modes.Modes | None:
         """Search for modes from draws of the prior's Gaussian approximation."""
@@ -165,18 +190,10 @@ class Program:
 
         def make() -> Callable[..., Any]:
             import jax
-            import jax.numpy as jnp
-
-            prior = self.density.log_prior
-            initial = jnp.asarray(self.density.initial)
 
             def program(key: Any, data: Any, mask: Any) -> Any:
-                key = typed(key)
                 objective = lambda x: -self.density.log_density(x, data, mask)  # noqa: E731
-                curvature = -jnp.diagonal(jax.hessian(prior)(initial))
-                spread = 1 / jnp.sqrt(jnp.where(curvature > 1e-3, curvature, 1.0))
-                starts = initial + spread * jax.random.normal(key, (modes.STARTS, initial.size))
-                return jax.lax.map(lambda x: modes.newton(objective, x), starts.at[0].set(initial))
+                return jax.lax.map(lambda x: modes.newton(objective, x), modes.starts(self.density, typed(key)))
 
             return program
 

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
+from bayes_scaling.devices import device_for
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
-from bayes_scaling.engine import Program, Table, parallel
+from bayes_scaling.engine import LARGE_TABLE, Program, Table, parallel
 from bayes_scaling.keys import fold, key_of
 from bayes_scaling.laplace import OVERSAMPLED, Approximation, judged, laplace_tables, without_mode
+from bayes_scaling.lockstep import locate_in_step, sample_in_step
 from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings
@@ -83,9 +85,15 @@ def sample_tables(
     """
     located: list[Modes | None] = [None] * len(tables)
     searches = [partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]
-    ahead = _compiled_ahead(program, tables[0], settings) if settings.method == "nuts" else []
+    device = device_for(len(tables[0].mask), len(tables))
+    vectorised = in_step(device)
+    if vectorised and len(tables[0].mask) <= LARGE_TABLE:
+        located = locate_in_step(program, tables, seeds, device)
+        searches = []
+        reporter().tick(len(tables))
+    ahead = [] if vectorised or settings.method != "nuts" else _compiled_ahead(program, tables[0], settings)
     for i, found in parallel([*searches, *ahead]):
-        if i < len(tables):
+        if i < len(searches):
             located[i] = found
             reporter().tick()
     if settings.method == "nuts":
@@ -171,6 +179,11 @@ def _after(made: Approximation | None, draws: Draws) -> Draws:
     return replace(draws, diagnostics=told)
 
 
+def in_step(device: Any) -> bool:
+    """Whether chains run in one vectorised program, rather than one a core: on a GPU."""
+    return device is not None
+
+
 def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[Any]:
     """Calls that do no work but have the later programs compiled on another core while the modes are sought; none once
     they are compiled."""
@@ -210,6 +223,20 @@ def _attempt(program: Program, tables: Sequence[Table], attempts: dict[int, _Att
     """Run every chain of every attempt; draws and statistics of each chain, by member."""
     tasks: list[Any] = []
     owners: list[tuple[int, int]] = []
+    device = device_for(len(tables[0].mask), len(tables))
+    if in_step(device):
+        order = list(attempts)
+        done = sample_in_step(
+            program,
+            [tables[i] for i in order],
+            [attempts[i].starts for i in order],
+            [attempts[i].coordinates for i in order],
+            [attempts[i].seed for i in order],
+            attempts[order[0]].settings,
+            device,
+        )
+        reporter().tick(sum(map(len, done)))
+        return dict(zip(order, done, strict=True))
     for i, attempt in attempts.items():
         for chain, start in enumerate(attempt.starts):
             key = fold(key_of(attempt.seed), chain)

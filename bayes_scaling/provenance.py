@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from bayes_scaling._version import __version__
+from bayes_scaling.devices import used
 from bayes_scaling.errors import Notice
 from bayes_scaling.summaries import CI_KIND
 
@@ -33,8 +34,7 @@ def versions() -> dict[str, str]:
 
 def device() -> str:
     """Where JAX computes; "none" as long as nothing has needed it."""
-    jax = sys.modules.get("jax")
-    return str(jax.devices()[0].device_kind) if jax is not None else "none"
+    return used() if "jax" in sys.modules else "none"
 
 
 def _command_line() -> list[str]:

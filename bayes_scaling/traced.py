@@ -43,7 +43,9 @@ class Outline:
     initial: tuple[float, ...]
 
 
-def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+def function(
+    name: str, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...], platform: str | None = None
+) -> Callable[..., Any]:
     """The program kept under `name`, or what `make` gives, traced for `arguments` and kept.
 
     Parameters
@@ -54,6 +56,8 @@ def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple
         Gives the function to be traced; its arguments and its result are nested tuples, lists and dicts of arrays.
     arguments
         Arrays, or anything with their shapes and dtypes.
+    platform
+        What it is to run on, as JAX calls it; JAX's default where None.
 
     Returns
     -------
@@ -71,7 +75,7 @@ def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple
     shapes = jax.tree.map(lambda v: jax.ShapeDtypeStruct(*kind(v)), arguments)
     traced = make()
     try:
-        exported = export.export(jax.jit(traced))(*shapes)
+        exported = export.export(jax.jit(traced), platforms=platform and [platform])(*shapes)
         save(name, bytes(exported.serialize()))
     except Exception:
         # Not everything that can be compiled can be exported; a fault of the function itself shows when it is called.
