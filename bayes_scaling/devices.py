@@ -88,20 +88,8 @@ def home(rows: int) -> Any | None:
     return jax.devices("cpu")[0]
 
 
-def platform_of(arrays: Any) -> str | None:
-    """The platform that some of `arrays` are bound to, as `jax.export` calls it; None where none is, and JAX's default
-    takes them."""
-    for array in arrays:
-        if getattr(array, "committed", False):
-            device = next(iter(array.devices()))
-            if device.platform != "gpu":
-                return str(device.platform)
-            return "rocm" if "rocm" in str(device.client.platform_version).lower() else "cuda"
-    return None
-
-
 @contextmanager
-def tracing_for(platform: str | None) -> Iterator[None]:
+def tracing_for(platform: str) -> Iterator[None]:
     """Programs traced inside, in this thread, are to run on `platform`."""
     before = getattr(_TRACING, "platform", None)
     _TRACING.platform = platform

@@ -158,24 +158,21 @@ class Program:
 
     def _call(self, key: Any, make: Callable[[], Callable[..., Any]], *arguments: Any) -> Any:
         leaves, tree = jax_ready().tree.flatten(arguments)
-        platform = devices.platform_of(leaves)
-        shape = (key, tree, platform, tuple(map(traced.kind, leaves)))
+        platform = traced.platform(leaves)
+        shape = (key, tree, tuple(map(traced.kind, leaves)), platform)
         with self._lock:
             gate = self._gates.setdefault(shape, threading.Lock())
         with gate:
             if shape not in self._jitted:
                 with devices.tracing_for(platform):
-                    function = make() if self.identity is None else self._kept(key, make, arguments, platform)
+                    function = make() if self.identity is None else self._kept(key, make, arguments)
                 self._jitted[shape] = jax_ready().jit(function)
         # What is not kept is traced only now, when it is first called.
         with devices.tracing_for(platform):
             return self._jitted[shape](*arguments)
 
-    def _kept(
-        self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...], platform: str | None
-    ) -> Callable[..., Any]:
-        name = traced.signed(str(self.identity), key if platform is None else (key, platform), arguments)
-        return traced.function(name, make, arguments, platform)
+    def _kept(self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
+        return traced.function(traced.signed(str(self.identity), key, arguments), make, arguments)
 
     def compiled(self, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
         """Any other function of this density, compiled once for each shape, and kept. See `_once`."""

@@ -20,12 +20,15 @@ from bayes_scaling.noise import NOISES, Noise
 from bayes_scaling.prior import Prior
 from bayes_scaling.provenance import versions
 
+# Their constants are baked into traces.
+_ENGINE = ("coordinates", "engine", "modes", "nuts", "slices")
+
 
 def identity(law: ScalingLaw, noise: Noise) -> str | None:
     """A hash of everything that determines the programs of a law under a noise model, but for the shapes of tables.
 
     That is: formula and derived constants, reference scale, priors to the last digit, the noise model, this package's
-    own source, versions of what traces, platform and precision. None where it cannot be told (a law or noise model
+    own source, versions of what traces, and precision. None where it cannot be told (a law or noise model
     that is more than its fields, a formula that JAX cannot run): such programs are not kept.
     """
     if not _plain(law, noise):
@@ -37,7 +40,7 @@ def identity(law: ScalingLaw, noise: Noise) -> str | None:
     priors = [
         (name, p.prior.family, p.prior.arguments) for name, p in [*law.parameters.items(), *noise.parameters.items()]
     ]
-    parts = [repr(priors), repr(law.inputs), noise.name, meaning, *_files(law), *_surroundings(), _float_type()]
+    parts = [repr(priors), repr(law.inputs), noise.name, meaning, *_files(law), *_surroundings(), *_changeable()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -78,7 +81,9 @@ def _files(law: ScalingLaw) -> Iterator[str]:
     while pending:
         item = pending.pop()
         homes.add(str(getattr(item, "__module__", "")))
-        inner = [getattr(item, name, None) for name in ("formula", "function", "rule", "inverse")]
+        inner = [
+            getattr(item, name, None) for name in ("formula", "function", "rule", "inverse", "func", "__wrapped__")
+        ]
         pending += [v for v in inner if callable(v) or isinstance(v, Direct)]
     for home in sorted(homes):
         path = getattr(sys.modules.get(home), "__file__", None)
@@ -88,7 +93,7 @@ def _files(law: ScalingLaw) -> Iterator[str]:
 
 @cache
 def _surroundings() -> tuple[str, ...]:
-    """Everything else: this package's source, versions, platform, precision, and how PyTensor is set up."""
+    """Everything else: this package's source, versions, precision, and how PyTensor is set up."""
     import jax
 
     source = hashlib.sha256()
@@ -104,14 +109,16 @@ def _surroundings() -> tuple[str, ...]:
     return (
         source.hexdigest(),
         repr(sorted(versions().items())),
-        jax.default_backend(),
         repr([getattr(jax.config, name, None) for name in settings]),
         os.environ.get("PYTENSOR_FLAGS", ""),
         pytensorrc.read_text("utf-8", "replace") if pytensorrc.is_file() else "",
     )
 
 
-def _float_type() -> str:
-    """PyTensor's precision where a program has changed it."""
+def _changeable() -> Iterator[str]:
+    """What a program may have changed since it began: PyTensor's precision, constants of the engine."""
     config = getattr(sys.modules.get("pytensor"), "config", None)
-    return str(getattr(config, "floatX", "float64"))
+    yield str(getattr(config, "floatX", "float64"))
+    for name in _ENGINE:
+        values = vars(sys.modules[f"bayes_scaling.{name}"]).items()
+        yield repr(sorted((k, v) for k, v in values if k.isupper() and isinstance(v, int | float)))

@@ -74,7 +74,8 @@ def sample_tables(
     Each member is sampled in coordinates whitened at its mode. Where its chains give up, or their verdict is not clean,
     it is sampled again in coordinates learned from what they have seen, by the same compiled program; and if it is
     still not clean, once more with smaller steps and more of them (`patient=False` leaves that last attempt out).
-    Draws depend on each member's seed and table only, never on how many members or processors there are.
+    On processors draws depend on each member's seed and table only, never on how many members or cores there are; a
+    GPU's differ from them in the last digits of sums, and so from some transition on.
 
     Under `settings.method` "auto" a member whose approximation can be trusted (see `laplace`) is not sampled at all.
 
@@ -85,7 +86,7 @@ def sample_tables(
     """
     located: list[Modes | None] = [None] * len(tables)
     searches = [partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]
-    device = device_for(len(tables[0].mask), len(tables))
+    device = device_for(max(len(t.mask) for t in tables), len(tables))
     vectorised = in_step(device)
     if vectorised and len(tables[0].mask) <= LARGE_TABLE:
         located = locate_in_step(program, tables, seeds, device)
@@ -223,7 +224,7 @@ def _attempt(program: Program, tables: Sequence[Table], attempts: dict[int, _Att
     """Run every chain of every attempt; draws and statistics of each chain, by member."""
     tasks: list[Any] = []
     owners: list[tuple[int, int]] = []
-    device = device_for(len(tables[0].mask), len(tables))
+    device = device_for(max(len(t.mask) for t in tables), len(tables))
     if in_step(device):
         order = list(attempts)
         done = sample_in_step(

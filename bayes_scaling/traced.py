@@ -43,9 +43,7 @@ class Outline:
     initial: tuple[float, ...]
 
 
-def function(
-    name: str, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...], platform: str | None = None
-) -> Callable[..., Any]:
+def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
     """The program kept under `name`, or what `make` gives, traced for `arguments` and kept.
 
     Parameters
@@ -56,8 +54,6 @@ def function(
         Gives the function to be traced; its arguments and its result are nested tuples, lists and dicts of arrays.
     arguments
         Arrays, or anything with their shapes and dtypes.
-    platform
-        What it is to run on, as JAX calls it; JAX's default where None.
 
     Returns
     -------
@@ -73,9 +69,10 @@ def function(
         with contextlib.suppress(Exception):
             return export.deserialize(bytearray(kept)).call
     shapes = jax.tree.map(lambda v: jax.ShapeDtypeStruct(*kind(v)), arguments)
+    platforms = ("cpu",) if platform(arguments) == "cpu" else None
     traced = make()
     try:
-        exported = export.export(jax.jit(traced), platforms=platform and [platform])(*shapes)
+        exported = export.export(jax.jit(traced), platforms=platforms)(*shapes)
         save(name, bytes(exported.serialize()))
     except Exception:
         # Not everything that can be compiled can be exported; a fault of the function itself shows when it is called.
@@ -88,7 +85,8 @@ def signed(identity: str, key: Any, arguments: tuple[Any, ...]) -> str:
     import jax
 
     leaves, tree = jax.tree.flatten(arguments)
-    parts = [identity, repr(key), str(tree), *(f"{shape} {dtype}" for shape, dtype in map(kind, leaves))]
+    kinds = [f"{shape} {dtype}" for shape, dtype in map(kind, leaves)]
+    parts = [identity, platform(arguments), repr(key), str(tree), *kinds]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -96,6 +94,17 @@ def kind(value: Any) -> tuple[tuple[int, ...], Any]:
     """Shape and dtype of an array, or of a number as NumPy takes it."""
     dtype = getattr(value, "dtype", None)
     return np.shape(value), np.asarray(value).dtype if dtype is None else dtype
+
+
+def platform(arguments: Any) -> str:
+    """Where JAX computes with these: where they lie if they were put there, else the device that is in force."""
+    import jax
+
+    for value in jax.tree.leaves(arguments):
+        if isinstance(value, jax.Array) and getattr(value, "committed", False):
+            return str(next(iter(value.devices())).platform)
+    chosen = jax.config.jax_default_device
+    return str(getattr(chosen, "platform", chosen) or jax.default_backend())
 
 
 def load_outline(identity: str) -> Outline | None:
