@@ -235,6 +235,9 @@ def enough_runs(count: int, source: str) -> None:
 
 def is_missing(cells: pd.Series) -> np.ndarray:
     """Which cells are blank or say so ("NA", "nan", "-"), dims (run,)."""
+    if _all_text(cells):
+        codes, distinct = pd.factorize(cells.to_numpy(dtype=object))
+        return np.fromiter((_is_missing(cell) for cell in distinct), dtype=bool, count=len(distinct))[codes]
     return np.fromiter((_is_missing(cell) for cell in cells), dtype=bool, count=len(cells))
 
 
@@ -256,10 +259,16 @@ def _numbers(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     else:
         # Dates and truth values have numbers behind them that nobody means.
         plain = cells.astype(object)
-        odd = np.fromiter((isinstance(c, _NOT_NUMBERS) for c in plain), dtype=bool, count=len(plain))
-        plain = plain.where(~odd, None)
+        if not _all_text(cells):
+            odd = np.fromiter((isinstance(c, _NOT_NUMBERS) for c in plain), dtype=bool, count=len(plain))
+            plain = plain.where(~odd, None)
         values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
     return values, np.flatnonzero(np.isnan(values))
+
+
+def _all_text(cells: pd.Series) -> bool:
+    """Whether every cell is text, as in a CSV: then nothing need be asked of them one by one."""
+    return len(cells) > 0 and pd.api.types.infer_dtype(cells.to_numpy(dtype=object), skipna=False) == "string"
 
 
 _NOT_NUMBERS = (

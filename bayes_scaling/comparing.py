@@ -14,7 +14,8 @@ from bayes_scaling.bridge import LogEvidence, log_evidence
 from bayes_scaling.engine import parallel
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
-from bayes_scaling.fitting import Fit, as_runs, fit, fit_together
+from bayes_scaling.fitted import Fit, as_runs, cached_laws
+from bayes_scaling.fitting import fit, fit_together
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import Loo, loo, stacking_weights
@@ -153,6 +154,7 @@ class Evidence:
             seed=self.fits[0].settings.random_seed,
             runs_sha256=self.runs.sha256,
             warnings=self.notices,
+            cached=cached_laws(self.fits),
         )
 
     def __repr__(self) -> str:
@@ -235,7 +237,7 @@ def compare(
     nested, sensitivity, noise_models
         As in `weigh`.
     settings
-        `draws`, `chains`, `warmup`, `target_accept`: as in `fit`.
+        `draws`, `chains`, `warmup`, `target_accept`, `cache`: as in `fit`.
 
     Raises
     ------

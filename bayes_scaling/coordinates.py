@@ -9,6 +9,7 @@ quadratic of the wider ones. A shear changes no volume, so the density needs no 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,8 +53,25 @@ class Coordinates:
     def to_z(self, x: np.ndarray) -> np.ndarray:
         """The inverse map, dims (..., unknown)."""
         y = np.linalg.solve(self.axes, np.moveaxis(np.asarray(x) - self.centre, -1, 0).reshape(len(self.centre), -1)).T
-        bent = self.shift + y @ self.linear.T + np.einsum("nj,ijk,nk->ni", y, self.quadratic, y)
+        bent = self.shift + y @ self.linear.T
+        for i in range(1, len(self.centre)):  # one einsum over all of them would be a hundred times slower
+            bent[:, i] += ((y[:, :i] @ self.quadratic[i, :i, :i]) * y[:, :i]).sum(axis=1)
         return ((y - bent) / self.scale).reshape(np.shape(x))
+
+    def from_z(self, z: np.ndarray) -> np.ndarray:
+        """x of z, dims (..., unknown): `to_x` for many at once, in NumPy."""
+        white = np.asarray(z).reshape(-1, len(self.centre))
+        y = np.zeros_like(white)
+        for i in range(len(self.centre)):
+            known = y[:, :i]
+            bend = ((known @ self.quadratic[i, :i, :i]) * known).sum(axis=1)
+            y[:, i] = self.shift[i] + known @ self.linear[i, :i] + bend + self.scale[i] * white[:, i]
+        return (self.centre + y @ self.axes.T).reshape(np.shape(z))
+
+    @cached_property
+    def log_det(self) -> float:
+        """log |dx/dz|, the same everywhere."""
+        return float(np.linalg.slogdet(self.axes)[1] + np.log(self.scale).sum())
 
 
 def to_x(arrays: tuple[Any, ...], z: Any) -> Any:
@@ -90,11 +108,14 @@ def whitened(where: Modes) -> Coordinates:
     )
 
 
-def learned(draws: np.ndarray) -> Coordinates:
-    """From draws with dims (draw, unknown): principal axes, sheared by least squares."""
-    centre = draws.mean(axis=0)
+def learned(draws: np.ndarray, weights: np.ndarray | None = None) -> Coordinates:
+    """From draws with dims (draw, unknown), weighted where `weights` with dims (draw,) are given: principal axes,
+    sheared by least squares."""
+    weight = np.full(len(draws), 1 / len(draws)) if weights is None else weights / weights.sum()
+    worth = len(draws) if weights is None else 1 / np.sum(weight**2)  # Kish's effective number of draws
+    centre = draws.mean(axis=0) if weights is None else weight @ draws
     size = draws.shape[1]
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(draws.T)))
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(draws.T, aweights=None if weights is None else weight)))
     order = np.argsort(-values)
     axes = vectors[:, order] * np.sqrt(np.maximum(values[order], 1e-12))
     y = np.linalg.solve(axes, (draws - centre).T).T
@@ -102,12 +123,15 @@ def learned(draws: np.ndarray) -> Coordinates:
     linear, quadratic = np.zeros((size, size)), np.zeros((size, size, size))
     for i in range(1, size if size <= MOST_SHEARED else 1):
         rows, cols = np.tril_indices(i)
-        if len(y) < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
+        if worth < DRAWS_PER_COEFFICIENT * (1 + i + len(rows)):
             break
         features = np.column_stack([np.ones(len(y)), y[:, :i], y[:, rows] * y[:, cols]])
-        coefficients = np.linalg.lstsq(features, y[:, i], rcond=None)[0]
+        # Normal equations, because threaded LAPACK dawdles over tall systems; in whitened axes they are well posed.
+        heavy = features * weight[:, None]
+        coefficients = np.linalg.lstsq(features.T @ heavy, y[:, i] @ heavy, rcond=None)[0]
         shift[i], linear[i, :i] = coefficients[0], coefficients[1 : 1 + i]
         quadratic[i, rows, cols] = coefficients[1 + i :]
+        residual = y[:, i] - features @ coefficients
         # A residual of zero would be a degenerate direction; NUTS still has to be able to move along it.
-        scale[i] = max(float((y[:, i] - features @ coefficients).std()), 1e-3)
+        scale[i] = max(float(np.sqrt(weight @ (residual - weight @ residual) ** 2)), 1e-3)
     return Coordinates(centre, axes, shift, linear, quadratic, scale)

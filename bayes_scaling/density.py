@@ -8,12 +8,14 @@ kept apart because evidence, sensitivity and tempering need them apart.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayes_scaling.devices import on_accelerator
+from bayes_scaling.rowsum import block_of, blocked_sum
 from bayes_scaling.traced import Outline
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ class Density:
         The model's own data, by name; what `pointwise` takes.
     initial
         PyMC's initial point, dims (unknown,).
+    rowwise
+        Whether each term of `pointwise` depends on its own row of the data alone, so that large tables can be summed
+        in blocks. True of every law; unknown of a user's model.
     """
 
     names: tuple[str, ...]
@@ -52,13 +57,14 @@ class Density:
     constrain: Callable[[Any], dict[str, Any]]
     data: dict[str, np.ndarray]
     initial: np.ndarray
+    rowwise: bool = field(default=False, kw_only=True)
 
     def log_likelihood(self, x: Any, data: Data, mask: Any) -> Any:
         """Scalar log likelihood; padded runs have mask zero and count nothing."""
-        import jax.numpy as jnp
-
-        # `where`, not a product: a padded run may be -inf, and 0 * inf is nan.
-        return jnp.sum(jnp.where(mask > 0, self.pointwise(x, data), 0.0))
+        rows = mask.shape[0]
+        block = block_of(rows, on_accelerator()) if self.rowwise else rows
+        # Only the model's own columns have rows: others that come with them are none of its business.
+        return blocked_sum(self.pointwise, x, {name: data[name] for name in self.data}, mask, block)
 
     def log_density(self, x: Any, data: Data, mask: Any) -> Any:
         """Scalar log prior plus log likelihood."""
@@ -76,7 +82,9 @@ class Density:
         return int(jax.eval_shape(self.pointwise, self.initial, self.data).shape[0])
 
 
-def deferred(outline: Outline, data: dict[str, np.ndarray], whole: Callable[[], Density]) -> Density:
+def deferred(
+    outline: Outline, data: dict[str, np.ndarray], whole: Callable[[], Density], rowwise: bool = False
+) -> Density:
     """A density known in outline; `whole` is called once its functions are traced, if they ever are."""
     lock = Lock()
     found: list[Density] = []
@@ -99,11 +107,15 @@ def deferred(outline: Outline, data: dict[str, np.ndarray], whole: Callable[[], 
         constrain=lambda x: real().constrain(x),
         data=data,
         initial=np.array(outline.initial),
+        rowwise=rowwise,
     )
 
 
-def density(model: pm.Model) -> Density:
-    """Compile `model` to JAX functions (traced when first called; nothing is evaluated here)."""
+def density(model: pm.Model, rowwise: bool = False) -> Density:
+    """Compile `model` to JAX functions (traced when first called; nothing is evaluated here).
+
+    `rowwise`: see `Density`.
+    """
     import jax.numpy as jnp
     from pymc.util import get_default_varnames
     from pytensor.compile.sharedvalue import SharedVariable
@@ -161,6 +173,7 @@ def density(model: pm.Model) -> Density:
         constrain=constrain,
         data={name: np.asarray(v.get_value()) for name, v in shared.items()},
         initial=np.concatenate([np.ravel(point[v.name]) for v in values]).astype(float),
+        rowwise=rowwise,
     )
 
 

@@ -36,6 +36,11 @@ class Diagnostics:
         Divergent transitions after warm-up; the lowest energy fraction of the chains.
     gradients
         Density gradients spent, warm-up included.
+    method
+        What made the draws: "nuts", or "laplace", which has no divergences and no energy.
+    pareto_k, importance_ess
+        How well the approximation fitted, and how many independent draws its weights are worth; also where it was
+        tried and NUTS took over. None where it was not tried.
     """
 
     verdict: str
@@ -46,15 +51,21 @@ class Diagnostics:
     ebfmi_min: float
     messages: tuple[str, ...]
     gradients: int = 0
+    method: str = "nuts"
+    pareto_k: float | None = None
+    importance_ess: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"messages": list(self.messages)}
 
     def __str__(self) -> str:
-        numbers = (
-            f"R-hat {self.rhat_max:.3f}, ESS bulk {self.ess_bulk_min:.0f} tail {self.ess_tail_min:.0f}, "
-            f"{self.divergences} divergences, E-BFMI {self.ebfmi_min:.2f}"
-        )
+        numbers = f"R-hat {self.rhat_max:.3f}, ESS bulk {self.ess_bulk_min:.0f} tail {self.ess_tail_min:.0f}, "
+        if self.method == "laplace":
+            numbers += f"Laplace approximation with importance weights, Pareto k {self.pareto_k:.2f}"
+        else:
+            numbers += f"{self.divergences} divergences, E-BFMI {self.ebfmi_min:.2f}"
+            if self.pareto_k is not None:
+                numbers += f", NUTS because the approximation's Pareto k was {self.pareto_k:.2f}"
         return "\n".join([f"{self.verdict}: {numbers}", *(f"  - {m}" for m in self.messages)])
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import modes, nuts, slices, traced
+from bayes_scaling import devices, modes, nuts, slices, traced
 from bayes_scaling.coordinates import Coordinates, to_x
 from bayes_scaling.density import Density, deferred, density
 from bayes_scaling.files import cache_folder
@@ -33,14 +33,24 @@ if TYPE_CHECKING:
 
 # Draws evaluated at once when densities are computed after sampling: bounds memory on large tables.
 CELLS_AT_ONCE = 2_000_000
+FINE_ABOVE = 4096
+# A table of more runs is searched for modes on so many of them, drawn at random, and each mode found is then followed
+# to the whole table's.
+LARGE_TABLE, THINNED = 20_000, 4096
+# Pointwise log likelihoods of more cells (draws x runs) are not kept: 400 MB.
+POINTWISE_CELLS = 50_000_000
 
 
 @cache
 def jax_ready() -> Any:
     """JAX in 64 bit with a persistent compilation cache; called before anything is traced."""
+    # A GPU's memory is taken as it is needed: others may be using it.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    if devices.asked() == "cpu":
+        jax.config.update("jax_platforms", "cpu")  # a GPU is not even woken
     if not jax.config.jax_compilation_cache_dir and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("jax")))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
@@ -54,13 +64,25 @@ def cores() -> int:
 
 
 def padded_length(n: int) -> int:
-    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory."""
+    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory.
+
+    Above `FINE_ABOVE` by eighths of a power of two: there a compilation costs less than rows that are padding, of which
+    there are at most an eighth.
+    """
+    if n > FINE_ABOVE:
+        step = 2 ** (int(n - 1).bit_length() - 4)
+        return -(-n // step) * step
     size = 32
     while size < n:
         if size >= 256 and size * 3 // 2 >= n:
             return size * 3 // 2
         size *= 2
     return size
+
+
+def keeps_terms(draws: int, runs: int) -> bool:
+    """Whether the log likelihood of each run under each draw is kept."""
+    return draws * runs <= POINTWISE_CELLS
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +102,23 @@ class Table:
         n = len(next(iter(frame.values())))
         extra = (length or padded_length(n)) - n
         data = {name: np.pad(np.asarray(v, float), (0, extra), mode="edge") for name, v in frame.items()}
-        return cls(data, np.pad(np.ones(n), (0, extra)), n)
+        return cls(data, np.pad(np.ones(n), (0, extra)), n).placed()
+
+    def placed(self) -> Table:
+        """On the device that a table of this length is worked on by; the same where there is only the processor."""
+        place = devices.home(len(self.mask))
+        if place is None:
+            return self
+        import jax
+
+        data, mask = jax.device_put((dict(self.data), self.mask), place)
+        return Table(data, mask, self.n)
+
+    def thinned(self, names: Iterable[str], n: int, seed: int) -> Table:
+        """`n` of the runs, drawn at random; columns other than `names` have no rows and stay as they are."""
+        chosen = np.sort(np.random.default_rng([seed, 53]).choice(self.n, n, replace=False))
+        rows = {name: np.asarray(self.data[name])[chosen] for name in names}
+        return Table({**self.data, **rows}, np.ones(n), n).placed()
 
 
 @dataclass(eq=False)
@@ -120,40 +158,57 @@ class Program:
 
     def _call(self, key: Any, make: Callable[[], Callable[..., Any]], *arguments: Any) -> Any:
         leaves, tree = jax_ready().tree.flatten(arguments)
-        shape = (key, tree, tuple(map(traced.kind, leaves)), traced.platform(leaves))
+        platform = traced.platform(leaves)
+        shape = (key, tree, tuple(map(traced.kind, leaves)), platform)
         with self._lock:
             gate = self._gates.setdefault(shape, threading.Lock())
         with gate:
             if shape not in self._jitted:
-                function = make() if self.identity is None else self._kept(key, make, arguments)
+                with devices.tracing_for(platform):
+                    function = make() if self.identity is None else self._kept(key, make, arguments)
                 self._jitted[shape] = jax_ready().jit(function)
-        return self._jitted[shape](*arguments)
+        # What is not kept is traced only now, when it is first called.
+        with devices.tracing_for(platform):
+            return self._jitted[shape](*arguments)
 
     def _kept(self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:
         return traced.function(traced.signed(str(self.identity), key, arguments), make, arguments)
 
+    def compiled(self, key: Any, make: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+        """Any other function of this density, compiled once for each shape, and kept. See `_once`."""
+        return self._once(key, make)
+
     def locate(self, seed: int, table: Table) -> modes.Modes | None:
         """Search for modes from draws of the prior's Gaussian approximation."""
+        if self.density.rowwise and table.n > LARGE_TABLE:
+            rough = self.locate(seed, table.thinned(self.density.data, THINNED, seed))
+            if rough is not None:
+                return self._followed(rough, table)
 
         def make() -> Callable[..., Any]:
             import jax
-            import jax.numpy as jnp
-
-            prior = self.density.log_prior
-            initial = jnp.asarray(self.density.initial)
 
             def program(key: Any, data: Any, mask: Any) -> Any:
-                key = typed(key)
                 objective = lambda x: -self.density.log_density(x, data, mask)  # noqa: E731
-                curvature = -jnp.diagonal(jax.hessian(prior)(initial))
-                spread = 1 / jnp.sqrt(jnp.where(curvature > 1e-3, curvature, 1.0))
-                starts = initial + spread * jax.random.normal(key, (modes.STARTS, initial.size))
-                return jax.lax.map(lambda x: modes.newton(objective, x), starts.at[0].set(initial))
+                return jax.lax.map(lambda x: modes.newton(objective, x), modes.starts(self.density, typed(key)))
 
             return program
 
         program = self._once("locate", make)
         return modes.rank(*program(key_of(seed), dict(table.data), table.mask))
+
+    def _followed(self, rough: modes.Modes, table: Table) -> modes.Modes | None:
+        """The modes of the whole table that those of a part of it lead to."""
+
+        def make() -> Callable[..., Any]:
+            def program(x: Any, data: Any, mask: Any) -> Any:
+                return modes.newton(lambda x: -self.density.log_density(x, data, mask), x)
+
+            return program
+
+        program = self._once("follow", make)
+        ends = [program(x, dict(table.data), table.mask) for x in rough.points[: len(rough.rivals)]]
+        return modes.rank(*(np.stack(part) for part in zip(*ends, strict=True)))
 
     def chain(
         self, key: np.ndarray, start: Any, where: Coordinates, table: Table, settings: Settings
@@ -192,14 +247,20 @@ class Program:
         )
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-        """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw."""
+        """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw.
+
+        Where there would be more than `POINTWISE_CELLS` of them, the log likelihoods are left out: dims (draw, 0).
+        """
+        whole = keeps_terms(len(x), table.n)
 
         def make() -> Callable[..., Any]:
             import jax
+            import jax.numpy as jnp
 
             def one(args: Any) -> Any:
                 x, data = args
-                return self.density.log_prior(x), self.density.pointwise(x, data), self.density.constrain(x)
+                terms = self.density.pointwise(x, data) if whole else jnp.zeros(1)
+                return self.density.log_prior(x), terms, self.density.constrain(x)
 
             def program(x: Any, data: Any) -> Any:
                 batch = max(1, min(len(x), CELLS_AT_ONCE // max(1, next(iter(data.values())).size if data else 1)))
@@ -207,10 +268,10 @@ class Program:
 
             return program
 
-        prior, pointwise, values = self._once("describe", make)(x, dict(table.data))
+        prior, pointwise, values = self._once(("describe", whole), make)(x, dict(table.data))
         return (
             np.asarray(prior),
-            np.asarray(pointwise)[:, : table.n],
+            np.asarray(pointwise)[:, : table.n if whole else 0],
             {name: np.asarray(v) for name, v in values.items()},
         )
 
@@ -272,12 +333,13 @@ def _program(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> 
         from bayes_scaling.model import build_columns
 
         with _BUILDING:
-            return density(build_columns(law, noise, few, [str(i) for i in range(len(few["log_loss"]))]))
+            labels = [str(i) for i in range(len(few["log_loss"]))]
+            return density(build_columns(law, noise, few, labels), rowwise=True)
 
     name = identity(law, noise)
     outline = traced.load_outline(name) if name else None
     if outline is not None:
-        return Program(deferred(outline, few, whole), name)
+        return Program(deferred(outline, few, whole, rowwise=True), name)
     built = whole()
     if name:
         traced.save_outline(name, built.outline)

@@ -2,179 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from functools import partial
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.diagnose import Diagnostics, ess_and_rhat
+from bayes_scaling.diagnose import Diagnostics
 from bayes_scaling.engine import Table, parallel, program_for, program_of
-from bayes_scaling.errors import Notice
+from bayes_scaling.fitted import Fit, as_runs, fit_key, priors_of
 from bayes_scaling.law import ScalingLaw
-from bayes_scaling.load import load_runs
-from bayes_scaling.model import build, columns, specify
+from bayes_scaling.model import columns, specify
 from bayes_scaling.noise import Noise
 from bayes_scaling.posterior import Draws, sample_tables
+from bayes_scaling.posterior_cache import cache_key, find, keep
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import beside_others, reporter, reporting
-from bayes_scaling.provenance import Stopwatch, envelope, versions
+from bayes_scaling.provenance import Stopwatch, versions
 from bayes_scaling.runs import Runs
 from bayes_scaling.settings import Settings
-from bayes_scaling.summaries import DEFAULT_CI, interval_value
-from bayes_scaling.trees import Later, Lazy, posterior_of, tree_of
+from bayes_scaling.summaries import DEFAULT_CI
+from bayes_scaling.trees import Later, tree_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pymc as pm
     from xarray import DataTree
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Fit:
-    """A posterior.
-
-    Parameters
-    ----------
-    law, noise
-        The hypothesis, with the priors that were used.
-    runs
-        What it was learned from.
-    idata
-        ArviZ `DataTree`: `posterior` (free parameters, derived constants and noise, in their units; dims chain,
-        draw), `unconstrained_posterior` (`x`: dims chain, draw, unknown), `sample_stats`, `log_likelihood`,
-        `observed_data`, `constant_data`.
-    diagnostics
-        The verdict.
-    settings
-        How it was sampled.
-    seconds
-        Wall time by part.
-    """
-
-    law: ScalingLaw
-    noise: Noise
-    runs: Runs
-    idata: DataTree
-    diagnostics: Diagnostics
-    settings: Settings
-    ci_prob: float = DEFAULT_CI
-    seconds: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def model(self) -> pm.Model:
-        """The PyMC model, built anew."""
-        return build(self.law, self.runs, self.noise)
-
-    @property
-    def ok(self) -> bool:
-        return self.diagnostics.verdict != "failed"
-
-    @property
-    def n_draws(self) -> int:
-        return int(np.prod(next(iter(posterior_of(self).values())).shape[:2]))
-
-    def draws(self, *names: str) -> dict[str, np.ndarray]:
-        """Posterior draws by name, chains joined, dims (draw,); every scalar where no name is given."""
-        posterior = posterior_of(self)
-        return {name: posterior[name].reshape(self.n_draws) for name in names or posterior}
-
-    @property
-    def derived(self) -> dict[str, np.ndarray]:
-        """Exponents of the compute-optimal frontier where the law has them in closed form, dims (draw,)."""
-        if self.law.optimum_exponent is None:
-            return {}
-        from types import SimpleNamespace
-
-        a = self.law.optimum_exponent(SimpleNamespace(**self.draws(*self.law.parameters)))
-        return {"exponent_params": a, "exponent_tokens": 1 - a}
-
-    @property
-    def notices(self) -> tuple[Notice, ...]:
-        code = {"warning": "fit_warning", "failed": "fit_failed"}.get(self.diagnostics.verdict, "")
-        own = [Notice(code, f"{self.law.title}: {m}") for m in self.diagnostics.messages]
-        return (*self.runs.notices, *own)
-
-    def summary(self, ci_prob: float | None = None) -> dict[str, dict[str, Any]]:
-        """Interval value, ESS and R-hat of every free, derived and noise parameter."""
-        prob = ci_prob or self.ci_prob
-        out = {}
-        for name, values in posterior_of(self).items():
-            bulk, tail, rhat = ess_and_rhat(values)
-            diagnostics = {"ess_bulk": bulk, "ess_tail": tail, "rhat": rhat}
-            out[name] = {**interval_value(values, prob), **diagnostics}
-        return out
-
-    def to_frame(self) -> pd.DataFrame:
-        """One row a parameter: mean, sd, median, interval, ESS, R-hat."""
-        import pandas as pd
-
-        return pd.DataFrame(self.summary()).T.rename_axis("parameter")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The contract's JSON object for `fit`."""
-        body = {
-            "law": self.law.name,
-            "noise": self.noise.name,
-            "equation": self.law.equation,
-            "runs": {"n": self.runs.n, "name": self.runs.name},
-            "priors": priors_of(self.law, self.noise),
-            "parameters": self.summary(),
-            "derived": {k: interval_value(v, self.ci_prob) for k, v in self.derived.items()},
-            "diagnostics": self.diagnostics.to_dict(),
-        }
-        return envelope(
-            "fit",
-            body,
-            ci_prob=self.ci_prob,
-            seconds=self.seconds,
-            seed=self.settings.random_seed,
-            runs_sha256=self.runs.sha256,
-            warnings=self.notices,
-        )
-
-    def __repr__(self) -> str:
-        table = self.to_frame().map(lambda v: f"{v:.4g}")
-        head = f"Fit of {self.law.title} ({self.law.equation}) to {self.runs.n} runs of {self.runs.name}"
-        return f"{head}\n{table.to_string()}\n{self.diagnostics}"
-
-    def _repr_html_(self) -> str:
-        table = self.to_frame().map(lambda v: f"{v:.4g}").to_html()
-        head = f"{escape(self.law.title)} on {escape(self.runs.name)} ({self.runs.n} runs)"
-        return f"<b>{head}</b>{table}<pre>{escape(str(self.diagnostics))}</pre>"
-
-
-Fit.idata = Lazy("_idata")  # type: ignore[assignment]
-
-
-def priors_of(law: ScalingLaw, noise: Noise) -> dict[str, str]:
-    """Every prior as text, law's first."""
-    return {k: str(v.prior) for k, v in {**law.parameters, **noise.parameters}.items()}
-
-
-def as_runs(runs: Any) -> Runs:
-    """`Runs`, from whatever `load_runs` takes."""
-    return runs if isinstance(runs, Runs) else load_runs(runs)
-
-
-def fit_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> str:
-    """A hash that two fits share exactly when they are the same computation."""
-    parts = {
-        "runs": runs.sha256,
-        "inputs": {
-            k: hashlib.sha256(np.asarray(v).tobytes()).hexdigest() for k, v in columns(law, noise, runs).items()
-        },
-        "law": law.signature,
-        "noise": noise.name,
-        "priors": priors_of(law, noise),
-        "settings": asdict(settings),
-        "versions": {k: versions().get(k) for k in ("bayes_scaling", "jax", "numpyro")},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
 
 
 def fit(
@@ -189,6 +43,8 @@ def fit(
     target_accept: float = 0.9,
     random_seed: int = 0,
     ci_prob: float = DEFAULT_CI,
+    method: str = "nuts",
+    cache: bool = True,
     progressbar: bool = False,
 ) -> Fit:
     """Sample the posterior of `law` on `runs`.
@@ -201,22 +57,38 @@ def fit(
         A law or its name; `priors` override its priors, and the noise's, by parameter name.
     draws, chains, warmup, target_accept, random_seed
         As in ArviZ and PyMC. The warm-up is short because NUTS runs in whitened coordinates.
+    method
+        "nuts"; "auto", which takes a fast approximation where its Pareto k allows and NUTS where not; or "laplace",
+        the approximation in any case. `diagnostics` say which made the draws, and how well it fitted.
+    cache
+        Whether to take up, and to keep, the posterior in the user's cache directory: see `posterior_cache`. One that
+        was taken up is the same to the last digit and has `cached` set.
 
     Raises
     ------
+    FitFailedError
+        Under method "laplace", if there is no mode to approximate about.
     UsageError
-        For an unknown law, noise or parameter, or settings that cannot be diagnosed.
+        For an unknown law, noise, method or parameter, or settings that cannot be diagnosed.
     DataError
         If the runs cannot be used.
     """
     runs = as_runs(runs)
-    settings = Settings(draws, chains, warmup, target_accept, random_seed)
+    settings = Settings(draws, chains, warmup, target_accept, random_seed, method=method)
     spec, noise_spec = specify(law, noise, priors)
     watch = Stopwatch()
     with reporting(progressbar):
         with watch("model"):
             reporter().stage(f"{spec.title}: building and compiling")
             frame = columns(spec, noise_spec, runs)
+            key = cache_key(runs, spec, noise_spec, settings) if cache else None
+        if key:
+            with watch("cache"):
+                found = find(key, runs, spec, noise_spec, settings)
+            if found is not None:
+                reporter().stage(f"{spec.title}: from the cache, sampled before (--no-cache samples it again)")
+                return replace(found, ci_prob=ci_prob, seconds=watch.seconds)
+        with watch("model"):
             program = program_for(spec, noise_spec, frame)
         with watch("sampling"):
             reporter().stage(f"{spec.title}: sampling", total=1 + chains)
@@ -225,7 +97,10 @@ def fit(
             reported = {name: drawn.values[name] for name in reported_names(spec, noise_spec)}
             make = partial(collect, drawn, spec, noise_spec, runs, frame, program.density.names, settings)
             idata: Any = Later(reported, make)
-    return Fit(spec, noise_spec, runs, idata, drawn.diagnostics, settings, ci_prob, watch.seconds)
+    made = Fit(spec, noise_spec, runs, idata, drawn.diagnostics, settings, ci_prob, watch.seconds)
+    if key:
+        keep(key, made)
+    return made
 
 
 def fit_together(tasks: Sequence[Callable[[], Fit]]) -> list[Fit]:
@@ -304,7 +179,7 @@ def sample(
         program, table = program_of(model)
         reporter().stage("Sampling", total=1 + chains)
         drawn = sample_tables(program, [table], settings, [random_seed])[0]
-    labels = [str(i) for i in range(drawn.log_likelihood.shape[-1])]
+    labels = [str(i) for i in range(table.n)]
     tree = tree_of(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
     return tree, drawn.diagnostics
 
@@ -314,7 +189,3 @@ def _unknown_labels(program: Any) -> tuple[str, ...]:
     for name, shape in zip(program.density.names, program.density.shapes, strict=True):
         labels += [f"{name}{list(i) if i else ''}" for i in np.ndindex(*shape)]
     return tuple(labels)
-
-
-def with_ci(fit: Fit, ci_prob: float) -> Fit:
-    return replace(fit, ci_prob=ci_prob)

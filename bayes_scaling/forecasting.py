@@ -13,7 +13,7 @@ from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.distance import Distance, distance, outside
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
-from bayes_scaling.fitting import Fit
+from bayes_scaling.fitted import Fit, cached_laws
 from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.runs import Runs
 from bayes_scaling.summaries import interval_value, weighted_quantile
@@ -58,6 +58,7 @@ class Forecast:
     runs_sha256: str
     notices: tuple[Notice, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cached: tuple[str, ...] = ()
 
     @property
     def draws(self) -> np.ndarray:
@@ -108,6 +109,7 @@ class Forecast:
             seed=self.random_seed,
             runs_sha256=self.runs_sha256,
             warnings=self.notices,
+            cached=self.cached,
         )
 
     def __repr__(self) -> str:
@@ -230,6 +232,7 @@ def forecast(
         runs_sha256=runs.sha256,
         notices=group.notices,
         seconds=watch.seconds,
+        cached=cached_laws(group.fits),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
-from bayes_scaling.fitting import Fit
+from bayes_scaling.fitted import Fit, cached_laws
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.optimum import optimal_params
 from bayes_scaling.provenance import Stopwatch, envelope
@@ -57,6 +57,7 @@ class Frontier:
     compute: str = SIX_ND.title
     notices: tuple[Notice, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    cached: tuple[str, ...] = ()
 
     def draws(self, name: str) -> np.ndarray:
         """dims (draw, budget)."""
@@ -118,6 +119,7 @@ class Frontier:
             seed=self.random_seed,
             runs_sha256=self.runs_sha256,
             warnings=self.notices,
+            cached=self.cached,
         )
 
     def __repr__(self) -> str:
@@ -200,6 +202,7 @@ def frontier(
         compute=compute.title,
         notices=group.notices,
         seconds=watch.seconds,
+        cached=cached_laws(group.fits),
     )
 
 

@@ -16,7 +16,10 @@ from bayes_scaling.fitting import Fit
 
 @dataclass(frozen=True, eq=False)
 class Loo:
-    """`elpd` in nats over all runs, its standard error, and the largest Pareto k (above 0.7: not to be trusted)."""
+    """`elpd` in nats over all runs, its standard error, and the largest Pareto k (above 0.7: not to be trusted).
+
+    NaN, and `raw` None, where the table is too large for its pointwise log likelihood to be kept.
+    """
 
     elpd: float
     se: float
@@ -27,6 +30,8 @@ class Loo:
 def loo(fit: Fit) -> Loo:
     from arviz_stats import loo as psis_loo
 
+    if "log_likelihood" not in fit.idata.children:
+        return Loo(float("nan"), float("nan"), float("nan"), None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the k it warns of is in the result, and in the report
         raw = psis_loo(fit.idata, var_name="log_loss", pointwise=True)
@@ -34,11 +39,13 @@ def loo(fit: Fit) -> Loo:
 
 
 def stacking_weights(names: Sequence[str], results: Sequence[Loo]) -> dict[str, float]:
-    """Stacking weights of the laws, by name."""
+    """Stacking weights of the laws, by name; NaN where a law has no leave-one-out."""
     from arviz_stats import compare
 
     if len(names) == 1:
         return {names[0]: 1.0}
+    if any(r.raw is None for r in results):
+        return dict.fromkeys(names, float("nan"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = compare({n: r.raw for n, r in zip(names, results, strict=True)}, method="stacking", round_to="none")

@@ -21,6 +21,18 @@ SAME_MODE = 0.1
 RIVAL_MASS = 1e-3
 
 
+def starts(density: Any, key: Any) -> Any:
+    """Where searches begin: the model's initial point, and draws from the prior's Gaussian approximation there, dims
+    (start, unknown). `density` is a `Density`, `key` a typed key; inside a program."""
+    import jax
+    import jax.numpy as jnp
+
+    initial = jnp.asarray(density.initial)
+    curvature = -jnp.diagonal(jax.hessian(density.log_prior)(initial))
+    spread = 1 / jnp.sqrt(jnp.where(curvature > 1e-3, curvature, 1.0))
+    return (initial + spread * jax.random.normal(key, (STARTS, initial.size))).at[0].set(initial)
+
+
 def newton(objective: Callable[[Any], Any], x: Any) -> tuple[Any, Any, Any, Any]:
     """Minimise a smooth scalar function of a short vector by damped, saddle-free Newton steps.
 

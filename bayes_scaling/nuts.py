@@ -47,32 +47,11 @@ def chain(
     import jax.numpy as jnp
     from numpyro.infer.hmc import hmc
 
-    def potential(z: Any) -> Any:
-        energy = -log_density(coordinates(z))
-        return jnp.where(jnp.isnan(energy), jnp.inf, energy)
-
+    potential = _potential(log_density, coordinates)
     init, kernel = hmc(potential, algo="NUTS")
-    state = init(
-        start,
-        warmup,
-        step_size=0.5,
-        adapt_mass_matrix=True,
-        dense_mass=True,
-        target_accept_prob=target_accept,
-        max_tree_depth=max_tree_depth,
-        rng_key=key,
-    )
+    state = init(start, warmup, **_adaptation(target_accept, max_tree_depth), rng_key=key)
     total = warmup + draws * thin
-
-    def observed(state: Any) -> tuple[Any, dict[str, Any]]:
-        return coordinates(state.z), {
-            "diverging": state.diverging,
-            "n_steps": state.num_steps,
-            "energy": state.energy,
-            "lp": -state.potential_energy,
-            "acceptance_rate": state.accept_prob,
-            "step_size": state.adapt_state.step_size,
-        }
+    observed = lambda state: _observed(state, coordinates)  # noqa: E731
 
     # Warm-up and draws in one loop: the kernel is compiled once, which halves the wait on a cold start.
     def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -87,6 +66,70 @@ def chain(
     zero = jnp.zeros((), jnp.result_type(int))
     _, done, _, (x, stats) = jax.lax.while_loop(going, step, (state, zero, zero, empty))
     return x, stats, done
+
+
+def in_step(
+    log_density: Callable[[Any], Any],
+    key: Any,
+    start: Any,
+    coordinates: Callable[[Any], Any],
+    *,
+    warmup: int,
+    transitions: int,
+    target_accept: Any,
+    max_tree_depth: int,
+) -> tuple[Any, dict[str, Any]]:
+    """As `chain`, for many chains mapped over at once: every one makes all its transitions, so that none has to be
+    carried along untouched, which costs a copy of all it has seen at each step.
+
+    Returns
+    -------
+    x, stats
+        As of `chain`.
+    """
+    import jax
+    from numpyro.infer.hmc import hmc
+
+    init, kernel = hmc(_potential(log_density, coordinates), algo="NUTS")
+    state = init(start, warmup, **_adaptation(target_accept, max_tree_depth), rng_key=key)
+
+    def step(state: Any, _: Any) -> tuple[Any, Any]:
+        state = kernel(state)
+        return state, _observed(state, coordinates)
+
+    seen: tuple[Any, dict[str, Any]] = jax.lax.scan(step, state, None, length=transitions)[1]
+    return seen
+
+
+def _potential(log_density: Callable[[Any], Any], coordinates: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    import jax.numpy as jnp
+
+    def potential(z: Any) -> Any:
+        energy = -log_density(coordinates(z))
+        return jnp.where(jnp.isnan(energy), jnp.inf, energy)
+
+    return potential
+
+
+def _adaptation(target_accept: Any, max_tree_depth: int) -> dict[str, Any]:
+    return {
+        "step_size": 0.5,
+        "adapt_mass_matrix": True,
+        "dense_mass": True,
+        "target_accept_prob": target_accept,
+        "max_tree_depth": max_tree_depth,
+    }
+
+
+def _observed(state: Any, coordinates: Callable[[Any], Any]) -> tuple[Any, dict[str, Any]]:
+    return coordinates(state.z), {
+        "diverging": state.diverging,
+        "n_steps": state.num_steps,
+        "energy": state.energy,
+        "lp": -state.potential_energy,
+        "acceptance_rate": state.accept_prob,
+        "step_size": state.adapt_state.step_size,
+    }
 
 
 def kept(x: Any, stats: dict[str, Any], done: int, *, warmup: int, draws: int, thin: int) -> tuple[Any, dict[str, Any]]:

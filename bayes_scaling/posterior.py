@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
+from bayes_scaling.devices import device_for
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
-from bayes_scaling.engine import Program, Table, parallel
+from bayes_scaling.engine import LARGE_TABLE, Program, Table, parallel
 from bayes_scaling.keys import fold, key_of
+from bayes_scaling.laplace import OVERSAMPLED, Approximation, judged, laplace_tables, without_mode
+from bayes_scaling.lockstep import locate_in_step, sample_in_step
 from bayes_scaling.modes import Modes
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings
@@ -36,7 +39,7 @@ class Draws:
     log_prior
         Over x, Jacobian included, dims (chain, draw).
     log_likelihood
-        Pointwise, dims (chain, draw, run).
+        Pointwise, dims (chain, draw, run); of the largest tables dims (chain, draw, 0), see `engine.POINTWISE_CELLS`.
     stats
         Sampler statistics, dims (chain, draw).
     modes, diagnostics, settings
@@ -71,14 +74,54 @@ def sample_tables(
     Each member is sampled in coordinates whitened at its mode. Where its chains give up, or their verdict is not clean,
     it is sampled again in coordinates learned from what they have seen, by the same compiled program; and if it is
     still not clean, once more with smaller steps and more of them (`patient=False` leaves that last attempt out).
-    Draws depend on each member's seed and table only, never on how many members or processors there are.
+    On processors draws depend on each member's seed and table only, never on how many members or cores there are; a
+    GPU's differ from them in the last digits of sums, and so from some transition on.
+
+    Under `settings.method` "auto" a member whose approximation can be trusted (see `laplace`) is not sampled at all.
+
+    Raises
+    ------
+    FitFailedError
+        Under method "laplace", if a member has no mode to approximate about.
     """
     located: list[Modes | None] = [None] * len(tables)
     searches = [partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]
-    for i, found in parallel([*searches, *_compiled_ahead(program, tables[0], settings)]):
-        if i < len(tables):
+    device = device_for(max(len(t.mask) for t in tables), len(tables))
+    vectorised = in_step(device)
+    if vectorised and len(tables[0].mask) <= LARGE_TABLE:
+        located = locate_in_step(program, tables, seeds, device)
+        searches = []
+        reporter().tick(len(tables))
+    ahead = [] if vectorised or settings.method != "nuts" else _compiled_ahead(program, tables[0], settings)
+    for i, found in parallel([*searches, *ahead]):
+        if i < len(searches):
             located[i] = found
             reporter().tick()
+    if settings.method == "nuts":
+        drawn = _sampled(program, tables, settings, seeds, located, range(len(tables)), patient)
+        return [drawn[i] for i in range(len(tables))]
+    made = laplace_tables(program, tables, seeds, OVERSAMPLED * settings.chains * settings.draws, located)
+    drawn = _approximated(program, tables, made, settings, seeds)
+    reporter().tick(settings.chains * len(drawn))
+    left = [i for i in range(len(tables)) if i not in drawn]
+    drawn |= {
+        i: _after(made[i], draws)
+        for i, draws in _sampled(program, tables, settings, seeds, located, left, patient).items()
+    }
+    return [drawn[i] for i in range(len(tables))]
+
+
+def _sampled(
+    program: Program,
+    tables: Sequence[Table],
+    settings: Settings,
+    seeds: Sequence[int],
+    located: Sequence[Modes | None],
+    members: Iterable[int],
+    patient: bool,
+) -> dict[int, Draws]:
+    """NUTS for some members, with the retries that `sample_tables` describes."""
+    members = list(members)
     ends: dict[int, list[Any]] = {}
     drawn: dict[int, Draws] = {}
     brief = settings.brief()
@@ -86,7 +129,7 @@ def sample_tables(
     stages = [brief, replace(brief, target_accept=surer.target_accept), surer, surer.careful()]
     for stage in stages if patient else stages[:-1]:
         attempts: dict[int, _Attempt] = {}
-        for i in range(len(tables)):
+        for i in members:
             if i not in ends:
                 found = located[i]
                 where = found if found is not None else _no_mode(program)
@@ -101,7 +144,45 @@ def sample_tables(
         finished = {i: ends[i] for i in attempts if all(stats["complete"] for _, stats in ends[i])}
         for i, candidate in _described(program, tables, located, stage, finished).items():
             drawn[i] = min(drawn[i], candidate, key=_badness) if i in drawn else candidate
-    return [drawn[i] for i in range(len(tables))]
+    return drawn
+
+
+def _approximated(
+    program: Program,
+    tables: Sequence[Table],
+    made: Sequence[Approximation | None],
+    settings: Settings,
+    seeds: Sequence[int],
+) -> dict[int, Draws]:
+    """Draws of the members whose approximation is to be used, by member."""
+    forced = settings.method == "laplace"
+    if forced and any(m is None for m in made):
+        raise without_mode()
+    usable = {i: m for i, m in enumerate(made) if m is not None and (m.ok or forced)}
+    tasks = [partial(_from_approximation, program, tables[i], m, settings, seeds[i]) for i, m in usable.items()]
+    drawn = {list(usable)[k]: draws for k, draws in parallel(tasks)}
+    # What is good enough to report is for the verdict to say; few effective draws are for NUTS to mend.
+    return {i: d for i, d in drawn.items() if forced or not _unclean(d)}
+
+
+def _from_approximation(program: Program, table: Table, made: Approximation, settings: Settings, seed: int) -> Draws:
+    x, log_p = made.resampled(settings.draws, settings.chains, seed)
+    prior, pointwise, values, scalars = _evaluated(program, table, x)
+    verdict = judged(made, scalars | {"lp": log_p}, n=table.n, unknowns=program.density.size)
+    return Draws(x, values, prior, pointwise, {"lp": log_p}, made.modes, verdict, settings)
+
+
+def _after(made: Approximation | None, draws: Draws) -> Draws:
+    """NUTS's draws, which say that the approximation was tried and how far it was off."""
+    if made is None:
+        return draws
+    told = replace(draws.diagnostics, pareto_k=made.pareto_k, importance_ess=made.ess)
+    return replace(draws, diagnostics=told)
+
+
+def in_step(device: Any) -> bool:
+    """Whether chains run in one vectorised program, rather than one a core: on a GPU."""
+    return device is not None
 
 
 def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[Any]:
@@ -143,6 +224,20 @@ def _attempt(program: Program, tables: Sequence[Table], attempts: dict[int, _Att
     """Run every chain of every attempt; draws and statistics of each chain, by member."""
     tasks: list[Any] = []
     owners: list[tuple[int, int]] = []
+    device = device_for(max(len(t.mask) for t in tables), len(tables))
+    if in_step(device):
+        order = list(attempts)
+        done = sample_in_step(
+            program,
+            [tables[i] for i in order],
+            [attempts[i].starts for i in order],
+            [attempts[i].coordinates for i in order],
+            [attempts[i].seed for i in order],
+            attempts[order[0]].settings,
+            device,
+        )
+        reporter().tick(sum(map(len, done)))
+        return dict(zip(order, done, strict=True))
     for i, attempt in attempts.items():
         for chain, start in enumerate(attempt.starts):
             key = fold(key_of(attempt.seed), chain)
@@ -184,20 +279,21 @@ def starts(where: Modes, chains: int, seed: int) -> np.ndarray:
 def _describe(program: Program, table: Table, chains: list[Any], found: Modes | None, settings: Settings) -> Draws:
     x = np.stack([c[0] for c in chains])
     stats = {name: np.stack([c[1][name] for c in chains]) for name in chains[0][1]}
+    prior, pointwise, values, scalars = _evaluated(program, table, x)
+    verdict = diagnose(scalars | {"lp": stats["lp"]}, stats, found, x, n=table.n, unknowns=program.density.size)
+    kept = {k: v for k, v in stats.items() if v.ndim == 2}
+    return Draws(x, values, prior, pointwise, kept, found, verdict, settings)
+
+
+def _evaluated(
+    program: Program, table: Table, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Log prior, pointwise log likelihood and values of draws, each beginning with dims (chain, draw); and the values
+    once more, element by element."""
     shape = x.shape[:2]
     prior, pointwise, values = program.describe(x.reshape(-1, x.shape[-1]), table)
     values = {name: v.reshape(*shape, *v.shape[1:]) for name, v in values.items()}
     scalars = {
         f"{name}{list(i) if i else ''}": v[(..., *i)] for name, v in values.items() for i in np.ndindex(*v.shape[2:])
     }
-    verdict = diagnose(scalars | {"lp": stats["lp"]}, stats, found, x, n=table.n, unknowns=program.density.size)
-    return Draws(
-        x=x,
-        values=values,
-        log_prior=prior.reshape(shape),
-        log_likelihood=pointwise.reshape(*shape, -1),
-        stats={k: v for k, v in stats.items() if v.ndim == 2},
-        modes=found,
-        diagnostics=verdict,
-        settings=settings,
-    )
+    return prior.reshape(shape), pointwise.reshape(*shape, -1), values, scalars

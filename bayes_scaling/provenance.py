@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any
 
 from bayes_scaling._version import __version__
+from bayes_scaling.devices import used
 from bayes_scaling.errors import Notice
 from bayes_scaling.summaries import CI_KIND
 
@@ -33,8 +34,7 @@ def versions() -> dict[str, str]:
 
 def device() -> str:
     """Where JAX computes; "none" as long as nothing has needed it."""
-    jax = sys.modules.get("jax")
-    return str(jax.devices()[0].device_kind) if jax is not None else "none"
+    return used() if "jax" in sys.modules else "none"
 
 
 def _command_line() -> list[str]:
@@ -43,13 +43,14 @@ def _command_line() -> list[str]:
     return ["bayes-scaling" if program in ("__main__.py", "bayes-scaling") else program, *sys.argv[1:]]
 
 
-def provenance(seed: int | None = None, runs_sha256: str | None = None) -> dict[str, Any]:
+def provenance(seed: int | None = None, runs_sha256: str | None = None, cached: Iterable[str] = ()) -> dict[str, Any]:
     return {
         "versions": dict(versions()),
         "platform": platform.platform(),
         "device": device(),
         "seed": seed,
         "runs_sha256": runs_sha256,
+        "cached_posteriors": list(cached),
         "command_line": _command_line(),
     }
 
@@ -63,8 +64,12 @@ def envelope(
     seed: int | None = None,
     runs_sha256: str | None = None,
     warnings: Iterable[Notice] = (),
+    cached: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """`body` with the keys that every JSON object has (contract, `schema_version` 1)."""
+    """`body` with the keys that every JSON object has (contract, `schema_version` 1).
+
+    `cached` names the laws whose posterior an earlier command had sampled.
+    """
     unique = {(w.code, w.message): w.to_dict() for w in warnings}
     parts = dict(seconds or {})
     return {
@@ -74,7 +79,7 @@ def envelope(
         "ci_kind": CI_KIND,
         **body,
         "seconds": {"total": parts.pop("total", sum(parts.values())), **parts},
-        "provenance": provenance(seed, runs_sha256),
+        "provenance": provenance(seed, runs_sha256, cached),
         "warnings": list(unique.values()),
     }
 

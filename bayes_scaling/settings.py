@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from bayes_scaling.errors import UsageError
+from bayes_scaling.errors import UsageError, unknown
+
+METHODS = ("nuts", "auto", "laplace")
+"""NUTS; the fast approximation where its Pareto k allows it and else NUTS; the approximation whatever its k."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """How to sample. `warmup` is short because the coordinates are whitened at the mode; `thin` transitions make one
-    kept draw. A chain gives up after `budget` gradients."""
+    kept draw. A chain gives up after `budget` gradients. `method` is one of `METHODS`."""
 
     draws: int = 1000
     chains: int = 4
@@ -19,8 +22,11 @@ class Settings:
     random_seed: int = 0
     thin: int = 1
     budget: int = 2**62
+    method: str = "nuts"
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown("method", self.method, METHODS, "'auto' is the fast one where it can be trusted.")
         if self.draws < 50 or self.chains < 2 or self.warmup < 50:
             raise UsageError(
                 f"draws={self.draws}, chains={self.chains}, warmup={self.warmup}: take at least 50 draws, 2 chains and "

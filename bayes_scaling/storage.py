@@ -12,7 +12,7 @@ import numpy as np
 from bayes_scaling.diagnose import Diagnostics
 from bayes_scaling.errors import DataError, UsageError
 from bayes_scaling.files import write_with
-from bayes_scaling.fitting import Fit
+from bayes_scaling.fitted import Fit
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import specify
@@ -88,6 +88,7 @@ def load_fit(path: Path | str, law: ScalingLaw | None = None) -> Fit:
             tree = opened.load()
         note = json.loads(tree.attrs["bayes_scaling"])
         runs = _runs(tree["runs"].to_dataset(), note["runs"])
+        del tree["runs"]  # they are the fit's; its tree is as it was when it was made
         verdict = note["diagnostics"]
         diagnostics = Diagnostics(**{**verdict, "messages": tuple(verdict["messages"])})
         settings = Settings(**note["settings"])

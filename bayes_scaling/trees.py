@@ -82,6 +82,7 @@ def tree_of(
     """
     from xarray import DataTree
 
+    terms = drawn.log_likelihood
     statistics = drawn.stats | {"log_prior": drawn.log_prior}
     coords = {"run": labels, "unknown": list(unknowns)}
     by_run = {"log_loss": ("run",), **dict.fromkeys(constant, ("run",))}
@@ -89,7 +90,8 @@ def tree_of(
         {
             "posterior": dataset(posterior, by_run, coords),
             "sample_stats": dataset(statistics, by_run, coords),
-            "log_likelihood": dataset({"log_loss": drawn.log_likelihood}, by_run, coords),
+            # Of the largest tables it is not worked out.
+            **({"log_likelihood": dataset({"log_loss": terms}, by_run, coords)} if terms.shape[-1] else {}),
             "observed_data": dataset(observed, by_run, coords, sampled=()),
             "constant_data": dataset(constant, by_run, coords, sampled=()),
             # Dims go by variable name, and a user's model may have an `x` of its own.

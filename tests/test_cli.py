@@ -18,7 +18,7 @@ import pytest
 from bayes_scaling import __version__
 from bayes_scaling.cli.main import main
 
-COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "backtest", "laws", "data", "validate")
+COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "backtest", "laws", "data", "validate", "cache")
 QUICK = ["--draws", "500", "--chains", "2", "--allow-bad-fit"]
 
 # The contract's keys. More may be added; these stay.

@@ -98,6 +98,12 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=values.whole("--seed", 0), metavar="N", help="random seed (default: 0)")
     group.add_argument("--chains", type=values.whole("--chains", 1), metavar="N", help="chains (default: 4)")
     group.add_argument("--draws", type=values.whole("--draws", 1), metavar="N", help="draws a chain (default: 1000)")
+    group.add_argument(
+        "--device", choices=("auto", "cpu", "gpu"), help="where to compute (default: auto, a GPU for large problems)"
+    )
+    group.add_argument(
+        "--no-cache", action="store_true", help="sample anew, and keep nothing for later (see 'bayes-scaling cache')"
+    )
     group.add_argument("--allow-bad-fit", action="store_true", help="exit 0, not 4, when diagnostics fail")
 
 

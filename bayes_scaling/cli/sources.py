@@ -82,6 +82,7 @@ def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
         "chains": chains,
         "random_seed": seed,
         "ci_prob": default(arguments, "ci"),
+        "cache": not getattr(arguments, "no_cache", False),
         "progressbar": not arguments.quiet,
     }
 

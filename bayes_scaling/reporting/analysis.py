@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.errors import DataError, Notice, UsageError
 from bayes_scaling.files import dump_json, finite, write_text
-from bayes_scaling.fitting import as_runs
+from bayes_scaling.fitted import as_runs, cached_laws
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.noise import Noise
 from bayes_scaling.posterior import Settings
@@ -104,6 +104,7 @@ def report(
     target_accept: float = 0.8,
     random_seed: int = 0,
     ci_prob: float = 0.9,
+    cache: bool = True,
     progressbar: bool = False,
 ) -> Report:
     """Fit the laws, compare them, forecast, and write it all up.
@@ -135,7 +136,7 @@ def report(
     watch = Stopwatch()
     runs = as_runs(runs)
     _check(target_loss, ci_prob)
-    asked = request(laws, noise, priors, Settings(draws, chains, warmup, target_accept, random_seed), ci_prob)
+    asked = request(laws, noise, priors, Settings(draws, chains, warmup, target_accept, random_seed), ci_prob, cache)
     path = Path(out) if out is not None else Path("reports") / _slug(runs.name)
     _writable(path)
     with reporting(progressbar):
@@ -256,6 +257,7 @@ def _assemble(
         seed=settings.random_seed,
         runs_sha256=found.runs.sha256,
         warnings=[*found.runs.notices, *fitted, *weighed, *found.notices, *broken],
+        cached=cached_laws(found.fits),
     )
     result: dict[str, Any] = finite(whole)
     return result

@@ -19,7 +19,8 @@ from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
 from bayes_scaling.compute import SIX_ND
 from bayes_scaling.ensemble import Ensemble, validated
 from bayes_scaling.errors import DataError, Notice, UsageError
-from bayes_scaling.fitting import Fit, fit, fit_key, fit_together, with_ci
+from bayes_scaling.fitted import Fit, fit_key, with_ci
+from bayes_scaling.fitting import fit, fit_together
 from bayes_scaling.frontiers import Frontier, frontier
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import specify_all
@@ -102,11 +103,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Request:
-    """How to fit: laws with their own priors, the noise, and the sampler's settings."""
+    """How to fit: laws with their own priors, the noise, the sampler's settings, and whether to use the cache."""
 
     laws: tuple[tuple[ScalingLaw, Noise], ...]
     settings: Settings
     ci_prob: float
+    cache: bool = True
 
 
 def request(
@@ -115,6 +117,7 @@ def request(
     priors: Mapping[str, Prior] | None,
     settings: Settings,
     ci_prob: float,
+    cache: bool = True,
 ) -> Request:
     """Each prior goes to every law, or noise model, that has a parameter of its name.
 
@@ -123,7 +126,7 @@ def request(
     UsageError
         If a law or a noise model is unknown, or a prior names a parameter that none of them has.
     """
-    return Request(tuple(specify_all(laws_or_standard(laws), noise, priors)), settings, ci_prob)
+    return Request(tuple(specify_all(laws_or_standard(laws), noise, priors)), settings, ci_prob, cache)
 
 
 def fit_or_load(runs: Runs, asked: Request, folder: Path) -> tuple[tuple[Fit, ...], tuple[str, ...]]:
@@ -161,6 +164,7 @@ def _fit_and_save(runs: Runs, law: ScalingLaw, noise: Noise, asked: Request, pat
         target_accept=settings.target_accept,
         random_seed=settings.random_seed,
         ci_prob=asked.ci_prob,
+        cache=asked.cache,
     )
     save_fit(made, path)
     return made
