@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.convergence import convergence
 from bayes_scaling.modes import Modes
 
 RHAT_OK, RHAT_FAILED = 1.01, 1.05
@@ -77,6 +78,7 @@ def diagnose(
     *,
     n: int,
     unknowns: int,
+    measures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> Diagnostics:
     """Judge a set of chains.
 
@@ -92,14 +94,14 @@ def diagnose(
         Unconstrained draws, dims (chain, draw, unknown).
     n, unknowns
         Number of runs and of free parameters.
+    measures
+        What `convergence` gave for the quantities, where that is known already.
     """
     from arviz_stats.base import array_stats
 
-    table = {name: ess_and_rhat(value) for name, value in quantities.items()}
-    bulk = min(t[0] for t in table.values())
-    tail = min(t[1] for t in table.values())
-    rhats = [t[2] for t in table.values() if not np.isnan(t[2])]
-    rhat = max(rhats) if rhats else float("nan")
+    bulks, tails, rhats = measures or convergence(np.stack([np.asarray(v, float) for v in quantities.values()]))
+    bulk, tail = float(bulks.min()), float(tails.min())
+    rhat = float("nan") if np.isnan(rhats).all() else float(np.nanmax(rhats))
     chains, draws = stats["diverging"].shape
     divergences = int(stats["diverging"].sum())
     energy = stats["energy"]
