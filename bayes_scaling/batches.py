@@ -93,7 +93,12 @@ class Chunk:
     def key(self) -> str:
         """A hash that two chunks share exactly when they are the same computation."""
         law, noise = self.specify()
-        told = [law.signature, noise.name, {k: str(v.prior) for k, v in noise.parameters.items()}, self.names]
+        told: list[Any] = [
+            law.signature,
+            noise.name,
+            {k: str(v.prior) for k, v in noise.parameters.items()},
+            self.names,
+        ]
         told += [self.seeds, asdict(self.settings), self.ci_prob, self.evidence, self.keep_draws, versions()]
         digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for frame in self.frames:

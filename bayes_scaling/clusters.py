@@ -85,7 +85,8 @@ def _reached(distributed: Any, scheduler: str, timeout: float) -> Iterator[Any]:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataError(
             f"No Dask scheduler answered at {scheduler} within {timeout:g} s ({reason}). Start one with 'dask "
-            "scheduler' and workers with 'dask worker ADDRESS --nthreads 1', or use --workers N for processes of this machine."
+            "scheduler' and workers with 'dask worker ADDRESS --nthreads 1', or use --workers N, processes of this "
+            "machine."
         ) from error
     with client:
         try:

@@ -7,7 +7,7 @@ An executor is anything with `submit(function, argument)` that gives futures wit
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -53,7 +53,7 @@ def dispatched(
             yield i, result
 
 
-def _here(chunks: Sequence[Chunk], waiting: Sequence[int]) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+def _here(chunks: Sequence[Chunk], waiting: Sequence[int]) -> Generator[tuple[int, dict[str, np.ndarray]]]:
     threads = max(1, cores() // len(waiting))
     pool = ThreadPoolExecutor(cores(), thread_name_prefix="bayes-scaling")
     try:
@@ -65,7 +65,7 @@ def _here(chunks: Sequence[Chunk], waiting: Sequence[int]) -> Iterator[tuple[int
 
 def _elsewhere(
     chunks: Sequence[Chunk], waiting: Sequence[int], executor: Any
-) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+) -> Generator[tuple[int, dict[str, np.ndarray]]]:
     done: SimpleQueue[int] = SimpleQueue()
     pending: dict[int, Any] = {}
     left = list(waiting)[::-1]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from bayes_scaling.batches import INTERVAL, METHODS
 from bayes_scaling.diagnose import Diagnostics
 from bayes_scaling.engine import Table, program_for
@@ -144,14 +146,9 @@ class Fleet:
         i = held["position"][name]
         if held["error"][i]:
             return None
-        each = zip(held["parameters"], held["intervals"][i], *(held[k][i] for k in EACH), strict=True)
-        return {
-            parameter: {
-                **dict(zip(INTERVAL, values.tolist(), strict=True)),
-                **dict(zip(EACH, map(float, d), strict=True)),
-            }
-            for parameter, values, *d in each
-        }
+        names = (*INTERVAL, *EACH)
+        rows = np.column_stack([held["intervals"][i], *(held[k][i] for k in EACH)]).tolist()
+        return {p: dict(zip(names, row, strict=True)) for p, row in zip(held["parameters"], rows, strict=True)}
 
     def to_frame(self) -> pd.DataFrame:
         """One row a data set, law and parameter: interval value, ESS, R-hat."""
