@@ -201,12 +201,13 @@ class Program:
                     lambda z: (to_x if bent else unbent)(arrays, z),
                     warmup=settings.warmup,
                     draws=settings.draws,
+                    thin=settings.thin,
                 )
 
             return program
 
         bent = where.bent
-        program = self._once(("lockstep", settings.warmup, settings.draws, bent), make)
+        program = self._once(("lockstep", settings.warmup, settings.draws, settings.thin, bent), make)
         key = jax_ready().random.key(seed)
         x, stats = program(key, where.to_z(starts), where.arrays, dict(table.data), table.mask)
         return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}

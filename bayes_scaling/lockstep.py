@@ -36,6 +36,7 @@ def chains(
     *,
     warmup: int,
     draws: int,
+    thin: int = 1,
 ) -> tuple[Any, dict[str, Any]]:
     """Sample the chains of one table.
 
@@ -48,7 +49,9 @@ def chains(
     coordinates
         x of z, with a constant Jacobian.
     warmup, draws
-        Transitions that adapt the step, and those after them.
+        Transitions that adapt the step, and draws after them.
+    thin
+        Transitions from one draw to the next.
 
     Returns
     -------
@@ -60,7 +63,7 @@ def chains(
     import jax.numpy as jnp
 
     count, size = start.shape
-    total = warmup + draws
+    total = warmup + draws * thin
 
     def potential(z: Any) -> Any:
         energy = -log_density(coordinates(z))
@@ -116,14 +119,15 @@ def chains(
     begin = (start, u, g, (first, first, zero, zero))
     _, seen = jax.lax.scan(transition, begin, (momenta, thresholds, lengths, index < warmup))
     z, lp, energy, diverging, chance, step, gradients = seen
-    x = jax.vmap(jax.vmap(coordinates))(z[warmup:])
-    wide = lambda v: jnp.broadcast_to(v[warmup:, None], (draws, count)).T  # noqa: E731
+    kept = lambda v: v[warmup:][thin - 1 :: thin]  # noqa: E731
+    wide = lambda v: jnp.broadcast_to(kept(v)[:, None], (draws, count)).T  # noqa: E731
+    x = jax.vmap(jax.vmap(coordinates))(kept(z))
     stats = {
-        "diverging": diverging[warmup:].T,
+        "diverging": diverging[warmup:].reshape(draws, thin, count).any(axis=1).T,
         "n_steps": wide(gradients),
-        "energy": energy[warmup:].T,
-        "lp": lp[warmup:].T,
-        "acceptance_rate": chance[warmup:].T,
+        "energy": kept(energy).T,
+        "lp": kept(lp).T,
+        "acceptance_rate": kept(chance).T,
         "step_size": wide(step),
         "gradients": jnp.full(count, jnp.sum(gradients) + 1),
     }
