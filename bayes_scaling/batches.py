@@ -3,7 +3,7 @@
 A chunk is what an executor is given. Every member is sampled by itself, by programs that all members share, and with
 a key of its own: which chunk it is in, on how many workers, in what order, and beside whom changes no bit of it.
 
-First the chains go in step (`lockstep`), in coordinates whitened at the mode; then, where the verdict is not clean, in
+First the chains go in step (`hamilton`), in coordinates whitened at the mode; then, where the verdict is not clean, in
 step again in coordinates learned from those draws; and where it still is not, by NUTS with all of its retries
 (`sample_tables`). Each member tells which it was.
 """
@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.bridge import log_evidence_of
-from bayes_scaling.convergence import convergence
+from bayes_scaling.convergence import ess_bulk, ess_tail, rhat
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
 from bayes_scaling.engine import Program, Table, limited_to, parallel, program_for
@@ -44,7 +44,7 @@ WARMUP = 100
 THIN = 4
 STATS = ("lp", "energy", "diverging", "n_steps", "acceptance_rate", "step_size")
 INTERVAL = ("mean", "sd", "median", "lower", "upper")
-METHODS = ("lockstep", "lockstep, learned", "nuts")
+METHODS = ("hmc", "hmc, learned", "nuts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def _compile_once(program: Program, table: Table, chunk: Chunk) -> None:
         begin = starts(where, settings.chains, 0)
         blank = np.zeros((settings.chains, settings.draws, program.density.size)) + where.points[0]
         calls: list[Callable[[], Any]] = [
-            partial(program.lockstep, 0, begin, whitened(where), table, settings),
+            partial(program.hamilton, 0, begin, whitened(where), table, settings),
             partial(program.locate, 0, table, True),
             partial(program.values, blank),
         ]
@@ -180,7 +180,7 @@ def _sampled(program: Program, table: Table, seed: int, names: Sequence[str], ch
     settings = replace(chunk.settings, warmup=WARMUP)
 
     def in_step(key: int, begin: np.ndarray, coordinates: Coordinates, settings: Settings) -> _Sample:
-        x, stats = program.lockstep(key, begin, coordinates, table, settings)
+        x, stats = program.hamilton(key, begin, coordinates, table, settings)
         values = _stacked(program.values(x), names)
         measures = _measures(values, stats["lp"])
         verdict = diagnose({}, stats, modes, x, n=table.n, unknowns=program.density.size, measures=measures)
@@ -216,15 +216,18 @@ class _Sample:
     values: np.ndarray
     stats: dict[str, np.ndarray]
     diagnostics: Diagnostics
-    measures: tuple[np.ndarray, np.ndarray, np.ndarray]
+    measures: np.ndarray
 
 
 def _stacked(values: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
     return np.stack([values[name] for name in names], axis=-1)
 
 
-def _measures(values: np.ndarray, lp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return convergence(np.moveaxis(np.concatenate([values, lp[..., None]], axis=-1), -1, 0))
+def _measures(values: np.ndarray, lp: np.ndarray) -> np.ndarray:
+    """Bulk ESS, tail ESS and R-hat of each parameter, then of the log density, dims (quantity, 3)."""
+    draws = np.moveaxis(np.concatenate([values, lp[..., None]], axis=-1), -1, 0)
+    measures = np.stack([ess_bulk(draws), ess_tail(draws), rhat(draws)], axis=-1)
+    return np.where(np.isfinite(draws).all(axis=(1, 2))[:, None], measures, [0.0, 0.0, np.inf])
 
 
 def _clean(sample: _Sample, settings: Settings) -> bool:
@@ -240,13 +243,13 @@ def _badness(sample: _Sample) -> tuple[int, int, float]:
 
 def _arrays(program: Program, table: Table, seed: int, chunk: Chunk, sample: _Sample) -> dict[str, np.ndarray]:
     values = sample.values
-    bulk, tail, rhat = (measure[:-1] for measure in sample.measures)
+    bulk, tail, disagreement = sample.measures[:-1].T
     d = sample.diagnostics
     out = {
         "intervals": _intervals(values.reshape(-1, values.shape[-1]), chunk.ci_prob),
         "ess_bulk": bulk,
         "ess_tail": tail,
-        "rhat": rhat,
+        "rhat": disagreement,
         "verdict": np.array(d.verdict, dtype="U7"),
         "messages": np.array(json.dumps(d.messages)),
         "rhat_max": np.array(d.rhat_max),

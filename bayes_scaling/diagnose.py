@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.convergence import convergence
+from bayes_scaling.convergence import bfmi, ess_bulk, ess_tail, rhat
 from bayes_scaling.modes import Modes
 
 RHAT_OK, RHAT_FAILED = 1.01, 1.05
@@ -60,14 +60,9 @@ class Diagnostics:
 
 def ess_and_rhat(values: np.ndarray) -> tuple[float, float, float]:
     """Bulk ESS, tail ESS and R-hat of draws with dims (chain, draw)."""
-    from arviz_stats.base import array_stats
-
     if not np.all(np.isfinite(values)):
         return 0.0, 0.0, float("inf")
-    bulk = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="bulk"))
-    tail = float(array_stats.ess(values, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95)))
-    rhat = float(array_stats.rhat(values, chain_axis=0, draw_axis=1)) if values.shape[0] > 1 else float("nan")
-    return bulk, tail, rhat
+    return float(ess_bulk(values)), float(ess_tail(values)), float(rhat(values))
 
 
 def diagnose(
@@ -78,7 +73,7 @@ def diagnose(
     *,
     n: int,
     unknowns: int,
-    measures: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    measures: np.ndarray | None = None,
 ) -> Diagnostics:
     """Judge a set of chains.
 
@@ -95,24 +90,23 @@ def diagnose(
     n, unknowns
         Number of runs and of free parameters.
     measures
-        What `convergence` gave for the quantities, where that is known already.
+        Bulk ESS, tail ESS and R-hat of the quantities where those are known already, dims (quantity, 3).
     """
-    from arviz_stats.base import array_stats
-
-    bulks, tails, rhats = measures or convergence(np.stack([np.asarray(v, float) for v in quantities.values()]))
-    bulk, tail = float(bulks.min()), float(tails.min())
-    rhat = float("nan") if np.isnan(rhats).all() else float(np.nanmax(rhats))
+    table = [ess_and_rhat(v) for v in quantities.values()] if measures is None else measures.tolist()
+    bulk, tail = min(t[0] for t in table), min(t[1] for t in table)
+    rhats = [t[2] for t in table if not np.isnan(t[2])]
+    highest = max(rhats) if rhats else float("nan")
     chains, draws = stats["diverging"].shape
     divergences = int(stats["diverging"].sum())
     energy = stats["energy"]
     moving = bool(np.all(np.isfinite(energy)) and np.all(energy.std(axis=1) > 0))
-    ebfmi = float(np.min(array_stats.bfmi(energy, chain_axis=0, draw_axis=1))) if moving else 0.0
+    ebfmi = float(np.min(bfmi(energy))) if moving else 0.0
 
     failed: list[str] = []
     warned: list[str] = []
-    if rhat > RHAT_OK:
-        (failed if rhat > RHAT_FAILED else warned).append(
-            f"The chains disagree (R-hat {rhat:.3f}, should be at most {RHAT_OK}). Draw more (--draws 4000), or "
+    if highest > RHAT_OK:
+        (failed if highest > RHAT_FAILED else warned).append(
+            f"The chains disagree (R-hat {highest:.3f}, should be at most {RHAT_OK}). Draw more (--draws 4000), or "
             "state tighter priors for what the runs cannot tell apart."
         )
     # Few draws were asked for: then many of them being effective is what can be asked in turn.
@@ -143,7 +137,7 @@ def diagnose(
         warned.append(f"{n} runs for {unknowns} unknowns: the priors decide what the runs cannot. Add runs.")
     verdict = "failed" if failed else "warning" if warned else "ok"
     gradients = int(np.sum(stats["gradients"]))
-    return Diagnostics(verdict, rhat, bulk, tail, divergences, ebfmi, tuple(failed + warned), gradients)
+    return Diagnostics(verdict, highest, bulk, tail, divergences, ebfmi, tuple(failed + warned), gradients)
 
 
 def _modes_shared(where: Modes, x: np.ndarray) -> bool:

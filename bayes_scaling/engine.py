@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import lockstep, modes, nuts, slices
+from bayes_scaling import hamilton, modes, nuts, slices
 from bayes_scaling.coordinates import Coordinates, to_x, unbent
 from bayes_scaling.density import Density, density
 from bayes_scaling.files import cache_folder
@@ -187,14 +187,14 @@ class Program:
             thin=settings.thin,
         )
 
-    def lockstep(
+    def hamilton(
         self, seed: int, starts: np.ndarray, where: Coordinates, table: Table, settings: Settings
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """All chains of a table at once, from `starts` with dims (chain, unknown), unconstrained; see `lockstep`."""
+        """All chains of a table at once, from `starts` with dims (chain, unknown), unconstrained; see `hamilton`."""
 
         def make() -> Callable[..., Any]:
             def program(key: Any, start: Any, arrays: Any, data: Any, mask: Any) -> Any:
-                return lockstep.chains(
+                return hamilton.chains(
                     lambda x: self.density.log_density(x, data, mask),
                     key,
                     start,
@@ -207,7 +207,7 @@ class Program:
             return program
 
         bent = where.bent
-        program = self._once(("lockstep", settings.warmup, settings.draws, settings.thin, bent), make)
+        program = self._once(("hamilton", settings.warmup, settings.draws, settings.thin, bent), make)
         key = jax_ready().random.key(seed)
         x, stats = program(key, where.to_z(starts), where.arrays, dict(table.data), table.mask)
         return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
