@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from arviz_stats.base import array_stats
 
-from bayes_scaling import batches, cluster, clusters, dispatch, fit, fleet
+from bayes_scaling import batches, cluster, clusters, dispatch, fit, fleet, hamilton
 from bayes_scaling.cli.main import main
 from bayes_scaling.errors import DataError, UsageError
 from bayes_scaling.fleet_files import load_fleet, save_fleet
