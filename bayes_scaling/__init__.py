@@ -29,6 +29,9 @@ _HOMES = {
     "backtest": "backtesting",
     "Evidence": "comparing",
     "compare": "comparing",
+    "Fleet": "members",
+    "fleet": "fleets",
+    "cluster": "clusters",
     "Forecast": "forecasting",
     "forecast": "forecasting",
     "Frontier": "frontiers",
@@ -56,14 +59,17 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from bayes_scaling.averages import average
     from bayes_scaling.backtesting import Backtest, backtest
+    from bayes_scaling.clusters import cluster
     from bayes_scaling.comparing import Evidence, compare
     from bayes_scaling.ensemble import Ensemble
     from bayes_scaling.fitting import Fit, fit, sample
+    from bayes_scaling.fleets import fleet
     from bayes_scaling.forecasting import Forecast, forecast
     from bayes_scaling.frontiers import Frontier, frontier
     from bayes_scaling.law import Parameter, ScalingLaw
     from bayes_scaling.laws import all_laws, get_law
     from bayes_scaling.load import load_runs
+    from bayes_scaling.members import Fleet
     from bayes_scaling.model import build
     from bayes_scaling.prior import Prior
     from bayes_scaling.reporting import Report, report

@@ -50,6 +50,11 @@ class Coordinates:
         """What `to_x` takes, as inputs of a compiled program."""
         return self.centre, self.axes, self.shift, self.linear, self.quadratic, self.scale
 
+    @property
+    def bent(self) -> bool:
+        """Whether there is more to it than a linear map."""
+        return bool(self.shift.any() or self.linear.any() or self.quadratic.any())
+
     def to_z(self, x: np.ndarray) -> np.ndarray:
         """The inverse map, dims (..., unknown)."""
         y = np.linalg.solve(self.axes, np.moveaxis(np.asarray(x) - self.centre, -1, 0).reshape(len(self.centre), -1)).T
@@ -90,6 +95,12 @@ def to_x(arrays: tuple[Any, ...], z: Any) -> Any:
             value = value + linear[i, :i] @ known + known @ quadratic[i, :i, :i] @ known
         y.append(value)
     return centre + axes @ jnp.stack(y)
+
+
+def unbent(arrays: tuple[Any, ...], z: Any) -> Any:
+    """As `to_x`, of coordinates that are not bent: the shear's many small products cost a sixth of a gradient."""
+    centre, axes, _, _, _, scale = arrays
+    return centre + axes @ (scale * z)
 
 
 def whitened(where: Modes) -> Coordinates:

@@ -84,6 +84,7 @@ def diagnose(
     *,
     n: int,
     unknowns: int,
+    measures: np.ndarray | None = None,
 ) -> Diagnostics:
     """Judge a set of chains.
 
@@ -99,11 +100,12 @@ def diagnose(
         Unconstrained draws, dims (chain, draw, unknown).
     n, unknowns
         Number of runs and of free parameters.
+    measures
+        Bulk ESS, tail ESS and R-hat of the quantities where those are known already, dims (quantity, 3).
     """
-    table = {name: ess_and_rhat(value) for name, value in quantities.items()}
-    bulk = min(t[0] for t in table.values())
-    tail = min(t[1] for t in table.values())
-    rhats = [t[2] for t in table.values() if not np.isnan(t[2])]
+    table = [ess_and_rhat(v) for v in quantities.values()] if measures is None else measures.tolist()
+    bulk, tail = min(t[0] for t in table), min(t[1] for t in table)
+    rhats = [t[2] for t in table if not np.isnan(t[2])]
     highest = max(rhats) if rhats else float("nan")
     chains, draws = stats["diverging"].shape
     divergences = int(stats["diverging"].sum())

@@ -11,15 +11,16 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextvars import copy_context
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import devices, modes, nuts, slices, traced
-from bayes_scaling.coordinates import Coordinates, to_x
+from bayes_scaling import devices, hamilton, modes, nuts, slices, traced
+from bayes_scaling.coordinates import Coordinates, to_x, unbent
 from bayes_scaling.density import Density, deferred, density
 from bayes_scaling.files import cache_folder
 from bayes_scaling.identity import identity
@@ -58,8 +59,24 @@ def jax_ready() -> Any:
     return jax
 
 
+_LIMIT: ContextVar[int | None] = ContextVar("cores", default=None)
+
+
+@contextmanager
+def limited_to(count: int | None) -> Iterator[None]:
+    """Inside, this thread's work takes at most so many processors."""
+    token = _LIMIT.set(count)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
+
+
 def cores() -> int:
     """Processors this process may use."""
+    limit = _LIMIT.get()
+    if limit:
+        return limit
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -178,8 +195,9 @@ class Program:
         """Any other function of this density, compiled once for each shape, and kept. See `_once`."""
         return self._once(key, make)
 
-    def locate(self, seed: int, table: Table) -> modes.Modes | None:
-        """Search for modes from draws of the prior's Gaussian approximation."""
+    def locate(self, seed: int, table: Table, brief: bool = False) -> modes.Modes | None:
+        """Search for modes from draws of the prior's Gaussian approximation; `brief`: as soon as a first few searches
+        all end at one mode, the others are not made."""
         if self.density.rowwise and table.n > LARGE_TABLE:
             rough = self.locate(seed, table.thinned(self.density.data, THINNED, seed))
             if rough is not None:
@@ -188,14 +206,22 @@ class Program:
         def make() -> Callable[..., Any]:
             import jax
 
-            def program(key: Any, data: Any, mask: Any) -> Any:
+            def program(key: Any, first: Any, data: Any, mask: Any) -> Any:
                 objective = lambda x: -self.density.log_density(x, data, mask)  # noqa: E731
-                return jax.lax.map(lambda x: modes.newton(objective, x), modes.starts(self.density, typed(key)))
+                every = modes.starts(self.density, typed(key))
+                some = jax.lax.dynamic_slice_in_dim(every, first, modes.AT_ONCE)
+                return jax.lax.map(lambda x: modes.newton(objective, x), some)
 
             return program
 
         program = self._once("locate", make)
-        return modes.rank(*program(key_of(seed), dict(table.data), table.mask))
+        ends = []
+        for first in range(0, modes.STARTS, modes.AT_ONCE):
+            ends.append([np.asarray(v) for v in program(key_of(seed), first, dict(table.data), table.mask)])
+            found = modes.rank(*(np.concatenate(v) for v in zip(*ends, strict=True)))
+            if brief and found is not None and found.found[0] == modes.AT_ONCE:
+                break
+        return found
 
     def _followed(self, rough: modes.Modes, table: Table) -> modes.Modes | None:
         """The modes of the whole table that those of a part of it lead to."""
@@ -245,6 +271,41 @@ class Program:
             draws=settings.draws,
             thin=settings.thin,
         )
+
+    def hamilton(
+        self, seed: int, starts: np.ndarray, where: Coordinates, table: Table, settings: Settings
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """All chains of a table at once, from `starts` with dims (chain, unknown), unconstrained; see `hamilton`."""
+
+        def make() -> Callable[..., Any]:
+            def program(key: Any, start: Any, arrays: Any, data: Any, mask: Any) -> Any:
+                return hamilton.chains(
+                    lambda x: self.density.log_density(x, data, mask),
+                    typed(key),
+                    start,
+                    lambda z: (to_x if bent else unbent)(arrays, z),
+                    warmup=settings.warmup,
+                    draws=settings.draws,
+                    thin=settings.thin,
+                )
+
+            return program
+
+        bent = where.bent
+        program = self._once(("hamilton", settings.warmup, settings.draws, settings.thin, bent), make)
+        x, stats = program(key_of(seed), where.to_z(starts), where.arrays, dict(table.data), table.mask)
+        return np.asarray(x), {name: np.asarray(value) for name, value in stats.items()}
+
+    def values(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Parameters in their units at unconstrained draws with dims (..., unknown); dims (..., ...)."""
+
+        def make() -> Callable[..., Any]:
+            import jax
+
+            return jax.vmap(self.density.constrain)
+
+        found = self._once("values", make)(x.reshape(-1, x.shape[-1]))
+        return {name: np.asarray(v).reshape(*x.shape[:-1], *v.shape[1:]) for name, v in found.items()}
 
     def describe(self, x: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
         """Log prior, dims (draw,); log likelihood, dims (draw, run); and parameters in their units, of each draw.

@@ -15,6 +15,8 @@ import numpy as np
 MAX_STEPS = 200
 DIFFERENCE = 1e-4
 STARTS = 16
+# So many in one call of the compiled program.
+AT_ONCE = 4
 # Two searches ended at the same mode when they lie within this many posterior standard deviations.
 SAME_MODE = 0.1
 # A mode counts as a rival of the best when its Laplace mass is at least this fraction of it.

@@ -132,7 +132,7 @@ def _sampled(
         for i in members:
             if i not in ends:
                 found = located[i]
-                where = found if found is not None else _no_mode(program)
+                where = found if found is not None else no_mode(program)
                 attempts[i] = _Attempt(starts(where, stage.chains, seeds[i]), whitened(where), stage, seeds[i])
             elif i not in drawn or _unclean(drawn[i], last=stage is stages[-1]):
                 attempts[i] = _next(ends[i], stage, seeds[i] + 1_000_003 * (1 + stages.index(stage)))
@@ -190,7 +190,7 @@ def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[
     they are compiled."""
     if not program.first_time((settings.draws, settings.chains, settings.warmup, settings.thin, len(table.mask))):
         return []
-    where = _no_mode(program)
+    where = no_mode(program)
     key = key_of(0)
     calls: list[Any] = [
         partial(program.chain, key, where.points[0], whitened(where), table, replace(settings.brief(), budget=0))
@@ -263,7 +263,8 @@ def _described(
     return {members[k]: draws for k, draws in parallel(tasks)}
 
 
-def _no_mode(program: Program) -> Modes:
+def no_mode(program: Program) -> Modes:
+    """What stands for the modes where no search converged: the prior's initial point, unwhitened."""
     d = program.density
     return Modes(d.initial[None], np.zeros(1), np.eye(d.size)[None], np.ones(1, int), 1)
 

@@ -18,7 +18,19 @@ import pytest
 from bayes_scaling import __version__
 from bayes_scaling.cli.main import main
 
-COMMANDS = ("report", "fit", "forecast", "frontier", "compare", "backtest", "laws", "data", "validate", "cache")
+COMMANDS = (
+    "report",
+    "fit",
+    "fleet",
+    "forecast",
+    "frontier",
+    "compare",
+    "backtest",
+    "laws",
+    "data",
+    "validate",
+    "cache",
+)
 QUICK = ["--draws", "500", "--chains", "2", "--allow-bad-fit"]
 
 # The contract's keys. More may be added; these stay.
@@ -94,7 +106,7 @@ def test_each_command_explains_itself(capsys, command):
     text = capsys.readouterr().out
     assert "examples:" in text
     assert "--json" in text
-    if command in ("report", "fit", "forecast", "frontier", "compare", "backtest"):
+    if command in ("report", "fit", "fleet", "forecast", "frontier", "compare", "backtest"):
         for option in (
             "--seed",
             "--chains",

@@ -29,8 +29,10 @@ def default(arguments: argparse.Namespace, name: str) -> Any:
     return DEFAULTS[name] if value is None else value
 
 
-def add_runs(parser: argparse.ArgumentParser, *, saved: bool = False, fallback: str | None = None) -> None:
-    """The positional RUNS, and how to read it."""
+def add_runs(
+    parser: argparse.ArgumentParser, *, saved: bool = False, fallback: str | None = None, several: bool = False
+) -> None:
+    """The positional RUNS, one or several, and how to read it."""
     what = "data set (see 'bayes-scaling data'), or a CSV, Parquet or JSON-lines file; - reads CSV from stdin"
     if saved:
         what += "; or a fit saved by 'bayes-scaling fit --out FIT.nc'"
@@ -39,6 +41,8 @@ def add_runs(parser: argparse.ArgumentParser, *, saved: bool = False, fallback: 
     metavar = "RUNS|FIT.nc" if saved else "RUNS"
     if fallback:
         parser.add_argument("runs", metavar=metavar, help=what, nargs="?", default=fallback)
+    elif several:
+        parser.add_argument("runs", metavar=metavar, help=f"{what}; one or several", nargs="+")
     else:
         parser.add_argument("runs", metavar=metavar, help=what)
     group = parser.add_argument_group("reading the table")
@@ -92,12 +96,14 @@ def _add_priors(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_sampling(parser: argparse.ArgumentParser) -> None:
+def add_sampling(parser: argparse.ArgumentParser, draws: int = DEFAULTS["draws"]) -> None:
     """How to sample, and what a failure means."""
     group = parser.add_argument_group("sampling")
     group.add_argument("--seed", type=values.whole("--seed", 0), metavar="N", help="random seed (default: 0)")
     group.add_argument("--chains", type=values.whole("--chains", 1), metavar="N", help="chains (default: 4)")
-    group.add_argument("--draws", type=values.whole("--draws", 1), metavar="N", help="draws a chain (default: 1000)")
+    group.add_argument(
+        "--draws", type=values.whole("--draws", 1), metavar="N", help=f"draws a chain (default: {draws})"
+    )
     group.add_argument(
         "--device", choices=("auto", "cpu", "gpu"), help="where to compute (default: auto, a GPU for large problems)"
     )

@@ -1,0 +1,135 @@
+"""`bayes-scaling fleet RUNS…`: a posterior for every data set and law."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli.command import Command
+from bayes_scaling.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from bayes_scaling.members import Fleet
+
+DRAWS = 500
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_runs(parser, several=True)
+    parser.add_argument("--by", metavar="COLUMN", help="cut one table into a data set for each value of this column")
+    parser.add_argument(
+        "--out",
+        metavar="FLEET.nc",
+        help="save the fleet as netCDF; one that was interrupted goes on from there when called again",
+    )
+    options.add_laws(parser)
+    options.add_sampling(parser, draws=DRAWS)
+    group = parser.add_argument_group("where to compute (default: this process, a thread a core)")
+    group.add_argument(
+        "--workers",
+        type=values.whole("--workers", 1),
+        metavar="N",
+        help="N processes of this machine, one thread each; needs pip install 'bayes-scaling[dask]'",
+    )
+    group.add_argument("--scheduler", metavar="tcp://HOST:PORT", help="a Dask cluster that is running")
+    parser.add_argument("--evidence", action="store_true", help="estimate each member's log evidence, too")
+    options.add_ci(parser)
+    options.add_output(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.workers and arguments.scheduler:
+        raise UsageError("Give --workers N or --scheduler ADDRESS, not both.")
+    if arguments.by and len(arguments.runs) > 1:
+        raise UsageError("--by cuts one table into data sets; several RUNS are apart already. Give one of the two.")
+    if arguments.draws is None:
+        arguments.draws = DRAWS
+    laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
+    out = Path(arguments.out) if arguments.out else None
+    if out:
+        _check_out(out)
+    from bayes_scaling.fleets import fleet
+    from bayes_scaling.laws import STANDARD
+
+    how = {
+        **settings,
+        "by": arguments.by,
+        "evidence": arguments.evidence,
+        "keep_draws": out is not None,
+        "checkpoint": out and out.with_name(f".{out.name}.parts"),
+        "columns": values.column_map(arguments.map),
+        "group": arguments.group,
+        "loss_unit": options.default(arguments, "loss_unit"),
+    }
+    datasets = arguments.runs[0] if arguments.by else arguments.runs
+    if arguments.workers or arguments.scheduler:
+        from bayes_scaling.clusters import cluster
+
+        with cluster(arguments.scheduler, arguments.workers) as executor:
+            result = fleet(datasets, laws or STANDARD, executor=executor, **how)
+    else:
+        result = fleet(datasets, laws or STANDARD, **how)
+    if out:
+        from bayes_scaling.fleet_files import save_fleet
+
+        save_fleet(result, out)
+    body = {**result.to_dict(), "saved": arguments.out}
+    return output.emit(arguments, body, _text(result, body))
+
+
+def _check_out(out: Path) -> None:
+    from bayes_scaling.storage import is_fit_file
+
+    sources.writable(out)
+    if out.is_dir():
+        raise DataError(f"--out {out} is a folder. Name a file in it, such as {out / 'fleet.nc'}.")
+    if out.exists() and not is_fit_file(out):
+        raise DataError(f"--out {out} exists and is no saved fleet; it is left as it is. Choose another name.")
+
+
+def _text(result: Fleet, body: dict[str, Any]) -> list[str | output.Table]:
+    blocks: list[str | output.Table] = [
+        f"{body['n_members']} posteriors, {body['n_redone']} of them redone, {body['n_failed']} failed; "
+        f"medians and {output.percent(result.ci_prob)} intervals",
+    ]
+    for law in result.laws:
+        members = [row for row in body["members"] if row["law"] == law.name]
+        known = [row for row in members if row["parameters"]]
+        blocks.append(f"{law.title}: {law.equation}")
+        if not known:
+            blocks.append("  no data set could be used")
+            continue
+        names = list(known[0]["parameters"])
+        rows = [[row["dataset"], str(row["runs"]["n"]), *_cells(row, names)] for row in known]
+        blocks.append(output.Table(["data set", "runs", *names, "R-hat", "verdict"], rows))
+    if body["saved"]:
+        blocks.append(f"Saved as {body['saved']}")
+    return blocks
+
+
+def _cells(row: dict[str, Any], names: list[str]) -> list[str]:
+    def cell(value: dict[str, float]) -> str:
+        median, lower, upper = (output.number(value[k], 3) for k in ("median", "lower", "upper"))
+        return f"{median} [{lower}, {upper}]"
+
+    verdict = row["diagnostics"]
+    return [*(cell(row["parameters"][n]) for n in names), f"{verdict['rhat_max']:.3f}", verdict["verdict"]]
+
+
+COMMAND = Command(
+    name="fleet",
+    order=25,
+    summary="posteriors of many data sets at once, here or on a cluster",
+    detail="Sample the posterior of every law on every data set. Numbers do not depend on the order of the data\n"
+    "sets, nor on where or on how many workers they are computed. What is wrong with one data set stops no other.",
+    configure=configure,
+    run=run,
+    examples=(
+        "bayes-scaling fleet a.csv b.csv c.csv --law chinchilla",
+        "bayes-scaling fleet runs.csv --by corpus --laws kaplan,chinchilla --out fleet.nc",
+        "bayes-scaling fleet tables/*.csv --law chinchilla --workers 8 --json > fleet.json",
+        "bayes-scaling fleet tables/*.csv --scheduler tcp://10.0.0.5:8786 --out fleet.nc",
+    ),
+)
