@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from concurrent.futures import Future, ProcessPoolExecutor
 
 import numpy as np
@@ -145,13 +146,14 @@ def test_few_programs_whatever_the_number_of_members(here, tables):
 
     law, noise = specify("chinchilla")
     program = program_for(law, noise, columns(law, noise, load_runs(tables["table 0"])))
-    sizes = {key: f._cache_size() for key, f in program._jitted.items()}
+    sizes = Counter(key for key, *_ in program._jitted)
     # One padded length: a program for each verb.
     assert sizes["locate"] == 1
     assert all(size == 1 for key, size in sizes.items() if key[0] == "hamilton"), sizes
     fleet({f"more {i}": table(50 + i) for i in range(3)}, "chinchilla", **HOW)
-    grown = {key: f._cache_size() for key, f in program._jitted.items()}
+    grown = Counter(key for key, *_ in program._jitted)
     assert {key: grown[key] for key in sizes} == sizes
+    assert all(compiled._cache_size() <= 1 for compiled in program._jitted.values())
 
 
 def test_bad_members_fail_alone(here, tables):
