@@ -2,7 +2,8 @@
 
 A traced program is serialised StableHLO (`jax.export`); compiled code is kept apart from it, in JAX's own cache, and
 found there because the same StableHLO is compiled in every process, the first one included. A file that is missing,
-cut short, damaged or another's means tracing anew, never an error; it is parsed, nothing in it is evaluated.
+cut short, damaged or another's means tracing anew, never an error. No Python in it is evaluated or unpickled; the
+folder is the user's own, as that of compiled code has to be.
 """
 
 from __future__ import annotations
