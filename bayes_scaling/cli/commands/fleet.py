@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.draws is None:
         arguments.draws = DRAWS
     laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
+    del settings["cache"]  # a fleet keeps its own parts, beside its output
     out = Path(arguments.out) if arguments.out else None
     if out:
         _check_out(out)
