@@ -55,6 +55,20 @@ class Coordinates:
         bent = self.shift + y @ self.linear.T + np.einsum("nj,ijk,nk->ni", y, self.quadratic, y)
         return ((y - bent) / self.scale).reshape(np.shape(x))
 
+    def from_z(self, z: np.ndarray) -> np.ndarray:
+        """The map itself in NumPy, dims (draw, unknown)."""
+        y = np.zeros_like(z)
+        for i in range(z.shape[1]):
+            known = y[:, :i]
+            bend = np.einsum("nj,jk,nk->n", known, self.quadratic[i, :i, :i], known)
+            y[:, i] = self.shift[i] + known @ self.linear[i, :i] + bend + self.scale[i] * z[:, i]
+        return self.centre + y @ self.axes.T
+
+    @property
+    def log_volume(self) -> float:
+        """Logarithm of how much the map from z to x enlarges volume, which a shear does not change."""
+        return float(np.linalg.slogdet(self.axes)[1] + np.log(self.scale).sum())
+
 
 def to_x(arrays: tuple[Any, ...], z: Any) -> Any:
     """x of z, dims (unknown,), in JAX."""
