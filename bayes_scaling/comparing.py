@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +182,11 @@ class Evidence:
                 out.append({"noise": name, "title": noise.title, "ruled_out": gone, **self._restated(found)})
         return out
 
+    def _moves(self, factor: BayesFactor) -> list[dict[str, Any]] | None:
+        if self.sensitivity is None:
+            return None
+        return [asdict(m) for m in self.sensitivity.moves(factor.numerator, factor.denominator)]
+
     def _restated(self, found: Mapping[str, LogEvidence]) -> dict[str, Any]:
         share = softmax([found[f.law.name].value for f in self.fits])
         laws = [
@@ -204,7 +209,7 @@ class Evidence:
             "compare",
             {
                 "laws": self.rows(),
-                "bayes_factors": [b.to_dict() for b in self.bayes_factors],
+                "bayes_factors": [b.to_dict() | {"moves": self._moves(b)} for b in self.bayes_factors],
                 "peer_priors": self.under_peers(),
                 "noise_models": self.under_noises(),
                 "sensitivity": self.sensitivity.to_dict() if self.sensitivity else None,

@@ -89,6 +89,30 @@ class Variant:
     method: str = "reweighted"
 
 
+@dataclass(frozen=True)
+class Move:
+    """What one change makes of a log Bayes factor, nats.
+
+    Parameters
+    ----------
+    change
+        "default", "priors", "noise_prior", "noise" or "peer".
+    factor
+        New width of the priors over the old, where that is the change.
+    of
+        Whose priors changed: "both" laws', one law's, or those of a parameter of the noise; or the noise model, or the
+        tool, by name.
+    counted
+        Whether it has a part in the range.
+    """
+
+    change: str
+    factor: float | None
+    of: str
+    log_bf: float
+    counted: bool
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity:
     """Log evidence of each law under each change, and the ranges of Bayes factors that follow.
@@ -108,23 +132,36 @@ class Sensitivity:
     noise_parameters: tuple[str, ...]
 
     def range(self, numerator: str, denominator: str) -> tuple[float, float]:
-        """Lowest and highest log Bayes factor, nats.
-
-        Over: the default; the priors of both laws, of the numerator alone and of the denominator alone half and
-        twice as wide; each noise prior half and twice as wide in both; each other noise model in both, but for those
-        that the runs rule out under both laws: what a noise model 200 nats down says of them is no cause for doubt.
-        """
-        top, bottom = self.default[numerator].value, self.default[denominator].value
-        found = [top - bottom]
-        mine, others = self._of(numerator), self._of(denominator)
-        for change in mine.keys() & others.keys():
-            a, b = mine[change].log_evidence, others[change].log_evidence
-            if change[0] == TOGETHER:
-                found += [a - b, a - bottom, top - b]
-            elif change[0] in self.noise_parameters or (change[0] == NOISE and max(a - top, b - bottom) > RULED_OUT):
-                found.append(a - b)
+        """Lowest and highest log Bayes factor, nats, over the moves that count."""
+        found = [m.log_bf for m in self.moves(numerator, denominator) if m.counted]
         finite = [v for v in found if np.isfinite(v)]
         return min(finite), max(finite)
+
+    def moves(self, numerator: str, denominator: str) -> list[Move]:
+        """The log Bayes factor under each change.
+
+        Those that count: the default; the priors of both laws, of the numerator alone and of the denominator alone
+        half and twice as wide; each noise prior half and twice as wide in both; each other noise model in both, but
+        for those that the runs rule out under both laws: what a noise model 200 nats down says of them is no cause
+        for doubt. Another tool's priors are told, and do not count.
+        """
+        top, bottom = self.default[numerator].value, self.default[denominator].value
+        found = [Move("default", None, "both", top - bottom, True)]
+        mine, others = self._of(numerator), self._of(denominator)
+        for change in [c for c in mine if c in others]:
+            what, factor, noise = change
+            a, b = mine[change].log_evidence, others[change].log_evidence
+            if what == TOGETHER:
+                found.append(Move("priors", factor, "both", a - b, True))
+                found.append(Move("priors", factor, numerator, a - bottom, True))
+                found.append(Move("priors", factor, denominator, top - b, True))
+            elif what in self.noise_parameters:
+                found.append(Move("noise_prior", factor, what, a - b, True))
+            elif what == NOISE:
+                found.append(Move("noise", None, noise, a - b, max(a - top, b - bottom) > RULED_OUT))
+            elif what.startswith(f"{PEER}:"):
+                found.append(Move("peer", None, what.removeprefix(f"{PEER}:"), a - b, False))
+        return found
 
     def under_peer(self, peer: str) -> dict[str, LogEvidence]:
         """Log evidence of each law under a tool's priors, nats; empty where that was not worked out."""
