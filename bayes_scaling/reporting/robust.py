@@ -127,7 +127,7 @@ def _moves_tables(data: Data) -> list[Table]:
             Column("for", lambda r: names[r["numerator"]], numeric=False),
             Column("against", lambda r: names[r["denominator"]], numeric=False),
             Column("log Bayes factor, nats", lambda r: f"{w.fixed(r['log_bf'])} ± {w.fixed(r['log_bf_sd'])}"),
-            Column("evidence", lambda r: robust_prose._named(r["verdict"], names), numeric=False),
+            Column("evidence", lambda r: robust_prose.named(r["verdict"], names), numeric=False),
             Column("another word", lambda r: "yes" if r["changed"] else "no", numeric=False),
         )
         note = f"{peer['source']}. {peer['stated']}. Here: {peer['restated']}."
@@ -142,7 +142,9 @@ def _expected_figure(data: Data) -> Figure:
     for n, d in SHOWN:
         here = [r for r in data["compare"]["prior_expected"] if (r["params"], r["tokens"]) == (n, d)]
         rows = [{**r, "title": names[r["law"]], "colour": colours[r["law"]]} for r in here]
-        panel = law_figures.intervals(rows, "loss", "loss, nats per token", data["ci_prob"], number=".2f", above=True)
+        panel = law_figures.intervals(
+            rows, "loss", "loss, nats per token", data["ci_prob"], number=".2f", form="~f", above=True
+        )
         title = f"{w.count(n)} parameters, {w.count(d)} tokens"
         panels.append(Panel(panel.chart.properties(title=title), panel.height))
     return Figure(
@@ -171,11 +173,11 @@ def _distances(data: Data) -> Table:
     columns = (
         Column("law", lambda r: names[r["first"]], numeric=False),
         Column("and", lambda r: names[r["second"]], numeric=False),
-        Column("apart, mean", lambda r: robust_prose._percent(r["mean"])),
-        Column("at most", lambda r: robust_prose._percent(r["maximum"])),
+        Column("apart, mean", lambda r: robust_prose.percents(r["mean"])),
+        Column("at most", lambda r: robust_prose.percents(r["maximum"])),
         Column("at, parameters", lambda r: w.count(r["params"])),
         Column("tokens", lambda r: w.count(r["tokens"])),
-        Column("own spread", lambda r: robust_prose._percent(r["spread"])),
+        Column("own spread", lambda r: robust_prose.percents(r["spread"])),
     )
     note = "Wasserstein distance of the logarithm of the expected loss over the reference grid, read as per cent."
     rows = data["compare"]["prior_match"]["distances"]
@@ -218,7 +220,7 @@ def exponent_blocks(data: Data) -> list[Block]:
         Column("claim", lambda r: r["hypothesis"], numeric=False),
         Column("law", lambda r: names[r["law"]], numeric=False),
         Column("within reach", lambda r: f"{w.fixed(r['region_lower'])} to {w.fixed(r['region_upper'])}"),
-        Column("probability", lambda r: f"{w.percent(r['mass'])}"),
+        Column("probability", lambda r: robust_prose.share(r["mass"])),
         Column("beforehand", lambda r: w.percent(r["prior_mass"])),
         Column("log Bayes factor, nats", _told),
     )

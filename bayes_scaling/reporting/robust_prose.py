@@ -21,13 +21,13 @@ def ranges(data: Data) -> list[Prose]:
     noises = body["noise_models"]
     lost = [b for b in factors if b["verdict"].startswith("depends")]
     text = say(
-        "Each word holds for a whole range of the Bayes factor: the law's priors half and twice as wide, for both laws "
-        "and for one of them, the noise's priors{noise}.",
+        "Each word holds for a whole range of the Bayes factor: with the laws' priors half and twice as wide, for both "
+        "laws and for one of them, the noise's priors{noise}.",
         noise=", and the other noise models" if noises else "",
     )
     if lost:
-        pairs = w.listed([f"{names[b['numerator']]} and {names[b['denominator']]}" for b in lost])
-        text += say(" Between {pairs} the range reaches to both sides: <b>no verdict</b>.", pairs=pairs)
+        pairs = "; ".join(f"{names[b['numerator']]} against {names[b['denominator']]}" for b in lost)
+        text += say(" Where it reaches to both sides there is <b>no verdict</b>: {pairs}.", pairs=pairs)
     gone = [n["title"] for n in noises if n["ruled_out"]]
     if gone:
         text += say(
@@ -45,7 +45,7 @@ def peers(data: Data) -> list[Prose]:
         changed = [b for b in peer["bayes_factors"] if b["changed"]]
         parts = [
             f"{names[b['numerator']]} over {names[b['denominator']]} {w.fixed(b['log_bf'], 1)} nats, "
-            f"{_named(b['verdict'], names)}"
+            f"{named(b['verdict'], names)}"
             for b in changed
         ]
         text = say("Under the priors that the tool {peer} builds in", peer=peer["peer"])
@@ -63,7 +63,7 @@ def peers(data: Data) -> list[Prose]:
     return out
 
 
-def _named(verdict: str, names: Mapping[str, str]) -> str:
+def named(verdict: str, names: Mapping[str, str]) -> str:
     """A word for a law, under its title."""
     head, separator, law = verdict.partition(" for ")
     return f"{head} for {names[law]}" if separator and law in names else verdict
@@ -82,8 +82,8 @@ def match(data: Data) -> list[Prose]:
         "models of 10M to 1T parameters on 1B to 10T tokens, where a law is itself unsure by {spread}. {verdict}",
         a=names[worst["first"]],
         b=names[worst["second"]],
-        mean=_percent(worst["mean"]),
-        spread=_percent(spread),
+        mean=percents(worst["mean"]),
+        spread=percents(spread),
         verdict="Their priors carry much the same knowledge, so that evidence compares the laws and not the priors."
         if fair
         else "Their priors carry different knowledge, and the evidence between them is partly a comparison of priors.",
@@ -91,8 +91,13 @@ def match(data: Data) -> list[Prose]:
     return [Prose(text, "prior_distances", "" if fair else "caution")]
 
 
-def _percent(share: float) -> str:
+def percents(share: float) -> str:
     return f"{w.short(100 * share, 2)}\u00a0%"
+
+
+def share(mass: float) -> str:
+    """A probability counted in draws: none of them is less than one in a hundred, not nothing."""
+    return w.percent(min(max(mass, 1e-9), 1 - 1e-9))
 
 
 def claims(data: Data) -> list[Prose]:
@@ -106,7 +111,7 @@ def claims(data: Data) -> list[Prose]:
         bound = {"upper": "at most ", "lower": "at least ", None: ""}[c["bound"]]
         error = "" if c["log_bf_sd"] is None else f" ± {w.fixed(c['log_bf_sd'])}"
         parts.append(
-            f"{c['hypothesis']}: {w.percent(c['mass'])} (beforehand {w.percent(c['prior_mass'])}), log Bayes "
+            f"{c['hypothesis']}: {share(c['mass'])} (beforehand {w.percent(c['prior_mass'])}), log Bayes "
             f"factor {bound}{w.fixed(c['log_bf'])}{error}"
         )
     who = "the laws averaged by evidence" if body["law"] == "average" else titles(data)[body["law"]]
