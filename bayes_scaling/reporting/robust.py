@@ -67,7 +67,7 @@ def _rows_of_moves(
 
 
 def _noise_labels(data: Data) -> dict[str, str]:
-    short = {"student_t_growing": "Student-t, changing"}
+    short = {"student_t_growing": "changing"}
     return {n["noise"]: f"{short.get(n['noise'], n['title'])} noise" for n in data["compare"]["noise_models"]}
 
 
