@@ -325,8 +325,7 @@ def weigh(
     Parameters
     ----------
     nested
-        Whether to check each law's bridge estimate by nested sampling (some 10 CPU seconds a law at 245
-        runs).
+        Whether to check each law's bridge estimate by nested sampling (some CPU seconds a law).
     sensitivity
         Whether to work out the range of each Bayes factor under priors half and twice as wide, and what other
         tools' priors would give.

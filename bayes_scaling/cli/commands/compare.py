@@ -103,7 +103,7 @@ def _peers(body: dict[str, Any]) -> list[str | output.Table]:
             [_pair(b), f"{b['log_bf']:.2f} ± {b['log_bf_sd']:.2f}", b["verdict"], "yes" if b["changed"] else "no"]
             for b in peer["bayes_factors"]
         ]
-        blocks.append(f"Under the priors of {peer['peer']} ({peer['source']})")
+        blocks.append(f"Under the priors that {peer['peer']} builds in, as docs/priors.md carries them to these laws")
         blocks.append(output.Table(["", "log BF", "the evidence is", "another word"], rows))
     return blocks
 
