@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +15,24 @@ from bayes_scaling.bridge import LogEvidence, log_evidence
 from bayes_scaling.engine import parallel
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
+from bayes_scaling.exponents import Exponents, exponents
 from bayes_scaling.fitted import Fit, as_runs, cached_laws
 from bayes_scaling.fitting import fit, fit_together
 from bayes_scaling.law import ScalingLaw
-from bayes_scaling.laws import STANDARD, get_law
+from bayes_scaling.laws import laws_or_standard as laws_or_standard
 from bayes_scaling.loo import Loo, loo, stacking_weights
 from bayes_scaling.model import specify_all
 from bayes_scaling.nested import nested_log_evidence
-from bayes_scaling.noise import Noise
+from bayes_scaling.noise import NOISES, Noise
+from bayes_scaling.peer_priors import PEERS
 from bayes_scaling.prior import Prior
+from bayes_scaling.prior_predictive import PriorPredictive, prior_predictive
 from bayes_scaling.progress import reporter, reporting
 from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.runs import Runs
 from bayes_scaling.sensitivity import Sensitivity
 from bayes_scaling.sensitivity import sensitivity as sensitivity_of
-from bayes_scaling.verdicts import BayesFactor, agreeing, bayes_factors, withheld
+from bayes_scaling.verdicts import BayesFactor, agreeing, bayes_factors, restated, withheld
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +58,11 @@ class Evidence:
         Posterior probability of each law, all laws equally likely beforehand.
     bayes_factors
         Every pair, the better law as numerator.
+    prior_match
+        What the laws of params and tokens alone expect of the loss before any run; None where there are no two.
+    exponents
+        Of each law with an optimum, and of their average by evidence: the posterior of a = d log N* / d log C and the
+        claims about it.
     """
 
     runs: Runs
@@ -67,6 +76,8 @@ class Evidence:
     seconds: Mapping[str, float] = field(default_factory=dict)
     nested: Mapping[str, LogEvidence] = field(default_factory=dict)
     sensitivity: Sensitivity | None = None
+    prior_match: PriorPredictive | None = None
+    exponents: tuple[Exponents, ...] = ()
 
     @property
     def best(self) -> str:
@@ -144,11 +155,68 @@ class Evidence:
 
         return pd.DataFrame(self.rows()).drop(columns=["estimators"]).dropna(axis=1, how="all")
 
+    def under_peers(self) -> list[dict[str, Any]]:
+        """The evidence under each other tool's priors: `laws[]` and `bayes_factors[]`, with where they come from."""
+        out = []
+        for peer in PEERS if self.sensitivity else ():
+            found = self.sensitivity.under_peer(peer.name) if self.sensitivity else {}
+            if found:
+                told: dict[str, Any] = {
+                    "peer": peer.name,
+                    "source": peer.source,
+                    "stated": peer.stated,
+                    "restated": peer.restated,
+                }
+                scale = peer.scale(self.runs)
+                told |= {"reference_params": scale.params, "reference_tokens": scale.tokens}
+                priors = {f.law.name: {k: str(p) for k, p in peer.of(f.law, self.runs).items()} for f in self.fits}
+                out.append({**told, "priors": priors, **self._restated(found)})
+        return out
+
+    def under_noises(self) -> list[dict[str, Any]]:
+        """The evidence under each other noise model: `laws[]`, `bayes_factors[]`, and whether the runs rule it out."""
+        out = []
+        for name, noise in NOISES.items() if self.sensitivity else ():
+            found = self.sensitivity.under_noise(name) if self.sensitivity else {}
+            if self.sensitivity and found:
+                gone = self.sensitivity.ruled_out(name, list(found))
+                out.append({"noise": name, "title": noise.title, "ruled_out": gone, **self._restated(found)})
+        return out
+
+    def _moves(self, factor: BayesFactor) -> list[dict[str, Any]] | None:
+        if self.sensitivity is None:
+            return None
+        return [asdict(m) for m in self.sensitivity.moves(factor.numerator, factor.denominator)]
+
+    def _restated(self, found: Mapping[str, LogEvidence]) -> dict[str, Any]:
+        share = softmax([found[f.law.name].value for f in self.fits])
+        laws = [
+            {
+                "law": f.law.name,
+                "log_evidence": found[f.law.name].value,
+                "log_evidence_sd": found[f.law.name].sd,
+                "method": found[f.law.name].method,
+                "ok": found[f.law.name].ok,
+                "probability": float(p),
+            }
+            for f, p in zip(self.fits, share, strict=True)
+        ]
+        pairs = [{**b.to_dict(), "changed": changed} for b, changed in restated(self.bayes_factors, found)]
+        return {"laws": laws, "bayes_factors": pairs}
+
     def to_dict(self) -> dict[str, Any]:
         """The contract's JSON object for `compare`."""
         return envelope(
             "compare",
-            {"laws": self.rows(), "bayes_factors": [b.to_dict() for b in self.bayes_factors]},
+            {
+                "laws": self.rows(),
+                "bayes_factors": [b.to_dict() | {"moves": self._moves(b)} for b in self.bayes_factors],
+                "peer_priors": self.under_peers(),
+                "noise_models": self.under_noises(),
+                "sensitivity": self.sensitivity.to_dict() if self.sensitivity else None,
+                "prior_match": self.prior_match.to_dict() if self.prior_match else None,
+                "exponents": [e.to_dict() for e in self.exponents],
+            },
             ci_prob=self.ci_prob,
             seconds=self.seconds,
             seed=self.fits[0].settings.random_seed,
@@ -171,23 +239,7 @@ class Evidence:
 
 
 def _span(factor: BayesFactor) -> str:
-    return f" ({factor.range[0]:.1f} to {factor.range[1]:.1f} under other priors)" if factor.range else ""
-
-
-def laws_or_standard(laws: Sequence[str | ScalingLaw] | None) -> list[ScalingLaw]:
-    """The laws asked for, each once, or the standard set.
-
-    Raises
-    ------
-    UsageError
-        If a law is unknown or named twice.
-    """
-    chosen = [get_law(law) for law in (laws or STANDARD)]
-    names = [law.name for law in chosen]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise UsageError(f"Law '{twice[0]}' is named twice; name each law once.")
-    return chosen
+    return f" ({factor.range[0]:.1f} to {factor.range[1]:.1f} under other priors and noise)" if factor.range else ""
 
 
 def fit_laws(
@@ -220,7 +272,7 @@ def compare(
     priors: Mapping[str, Prior] | None = None,
     nested: bool = True,
     sensitivity: bool = True,
-    noise_models: bool = False,
+    noise_models: bool | None = None,
     random_seed: int = 0,
     ci_prob: float = 0.9,
     progressbar: bool = False,
@@ -266,7 +318,7 @@ def weigh(
     *,
     nested: bool = True,
     sensitivity: bool = True,
-    noise_models: bool = False,
+    noise_models: bool | None = None,
     random_seed: int = 0,
     ci_prob: float = 0.9,
 ) -> Evidence:
@@ -275,12 +327,12 @@ def weigh(
     Parameters
     ----------
     nested
-        Whether to check each law's bridge estimate by nested sampling (some 10 CPU seconds a law at 245
-        runs).
+        Whether to check each law's bridge estimate by nested sampling (some CPU seconds a law).
     sensitivity
-        Whether to work out the range of each Bayes factor under priors half and twice as wide.
+        Whether to work out the range of each Bayes factor under priors half and twice as wide, and what other
+        tools' priors would give.
     noise_models
-        Whether that range also takes in the other noise models, at the cost of fitting each law under each.
+        Whether that range also takes in the other noise models; as `sensitivity` where None.
     """
     fits = tuple(fits)
     names = [f.law.name for f in fits]
@@ -289,23 +341,46 @@ def weigh(
         bridge, crosscheck = _estimates(fits, nested, random_seed)
         scores = {f.law.name: loo(f) for f in fits}
     moved = None
+    noise_models = sensitivity if noise_models is None else noise_models
     if sensitivity or noise_models:
         with watch("sensitivity"):
             moved = sensitivity_of(fits, bridge, priors=sensitivity, noise_models=noise_models, random_seed=random_seed)
     values = np.array([bridge[n].value for n in names])
+    probability = dict(zip(names, softmax(values).tolist(), strict=True))
+    with watch("priors_and_exponents"):
+        sized = [f for f in fits if set(f.law.inputs) <= {"params", "tokens"}]
+        laws = [f.law for f in sized]
+        match = prior_predictive(laws, ci_prob=ci_prob, random_seed=random_seed) if len(laws) > 1 else None
+        found = _exponents(sized, probability, ci_prob, random_seed)
     return Evidence(
         runs=fits[0].runs,
         fits=fits,
         bridge=bridge,
         loo=scores,
         stacking=stacking_weights(names, [scores[n] for n in names]),
-        probability=dict(zip(names, softmax(values).tolist(), strict=True)),
+        probability=probability,
         bayes_factors=tuple(bayes_factors(names, bridge, crosscheck, moved)),
         ci_prob=ci_prob,
         seconds=watch.seconds,
         nested=crosscheck,
         sensitivity=moved,
+        prior_match=match,
+        exponents=found,
     )
+
+
+def _exponents(
+    fits: Sequence[Fit], probability: Mapping[str, float], ci_prob: float, seed: int
+) -> tuple[Exponents, ...]:
+    """Of each law, then of their average by evidence; a law without an inner optimum has none."""
+    groups: list[Fit | Ensemble] = [*fits]
+    if len(fits) > 1:
+        groups.append(ensemble(fits, [probability[f.law.name] for f in fits], "evidence"))
+    found = []
+    for group in groups:
+        with suppress(UsageError):
+            found.append(exponents(group, ci_prob=ci_prob, random_seed=seed))
+    return tuple(found)
 
 
 def _estimates(fits: Sequence[Fit], nested: bool, seed: int) -> tuple[dict[str, LogEvidence], dict[str, LogEvidence]]:

@@ -351,18 +351,22 @@ class Program:
         prior, likelihood = self._once("log_densities", make)(x, dict(table.data), table.mask)
         return np.asarray(prior), np.asarray(likelihood)
 
-    def nested(self, key: np.ndarray, state: Any, table: Table) -> tuple[Any, Any]:
-        """A block of deaths of nested sampling, from a raw `key`; see `slices.steps`."""
+    def nested(self, key: np.ndarray, state: Any, table: Table, guide: slices.Guide) -> tuple[Any, Any]:
+        """A block of deaths of nested sampling from the guide's density, from a raw `key`; see `slices.steps`."""
 
         def make() -> Callable[..., Any]:
 
-            def program(key: Any, state: Any, data: Any, mask: Any) -> Any:
-                likelihood = lambda x: self.density.log_likelihood(x, data, mask)  # noqa: E731
-                return slices.steps(self.density.log_prior, likelihood, self.density.size)(typed(key), state)
+            def program(key: Any, state: Any, data: Any, mask: Any, guide: Any) -> Any:
+                prior = self.density.log_prior
+                base = lambda x: slices.log_base(prior(x), x, guide)  # noqa: E731
+                likelihood = lambda x: self.density.log_likelihood(x, data, mask) + prior(x) - base(x)  # noqa: E731
+                return slices.steps(base, likelihood, self.density.size)(typed(key), state)
 
             return program
 
-        return self._once("nested", make)(key, state, dict(table.data), table.mask)  # type: ignore[return-value]
+        return self._once("nested", make)(  # type: ignore[return-value]
+            key, state, dict(table.data), table.mask, guide.arrays
+        )
 
 
 _PROGRAMS: dict[Any, Program] = {}

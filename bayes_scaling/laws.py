@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -64,3 +65,19 @@ def get_law(law: str | ScalingLaw) -> ScalingLaw:
     if law not in laws:
         raise unknown("law", law, laws, "See 'bayes-scaling laws'.")
     return laws[law]
+
+
+def laws_or_standard(laws: Sequence[str | ScalingLaw] | None) -> list[ScalingLaw]:
+    """The laws asked for, each once, or the standard set.
+
+    Raises
+    ------
+    UsageError
+        If a law is unknown or named twice.
+    """
+    chosen = [get_law(law) for law in (laws or STANDARD)]
+    names = [law.name for law in chosen]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise UsageError(f"Law '{twice[0]}' is named twice; name each law once.")
+    return chosen

@@ -6,12 +6,14 @@ delta = 1e-3 is a Laplace likelihood in effect); the choice itself can be compar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from bayes_scaling.errors import unknown
 from bayes_scaling.law import Parameter
+from bayes_scaling.ops import exp, gammaln, log, log1p
 from bayes_scaling.prior import gamma, lognormal, normal
 
 _SIGMA = Parameter(
@@ -37,7 +39,7 @@ class Noise:
     likelihood
         `likelihood(name, p, mu, sigma, observed, dims)` registers the observed PyMC variable.
     logpdf
-        `logpdf(z, p)`: log density of standardised noise z, in NumPy; divide by the scale for that of log loss.
+        `logpdf(z, p)`: log density of standardised noise z, in NumPy or JAX; divide by the scale for that of log loss.
     draw
         `draw(rng, p, shape)` gives standardised noise, to be multiplied by the scale.
     finite_mean
@@ -56,8 +58,6 @@ class Noise:
         """Standard scale of log loss; `decades` = log10 of compute over the runs' geometric mean compute."""
         sigma = p["sigma"]
         if "growth" in p:
-            from bayes_scaling.ops import exp
-
             return sigma * exp(p["growth"] * decades)
         return sigma
 
@@ -81,24 +81,17 @@ def _laplace(name: str, p: Mapping[str, Any], mu: Any, sigma: Any, observed: Any
 
 
 def _logpdf_student_t(z: Any, p: Mapping[str, Any]) -> Any:
-    import numpy as np
-    from scipy.special import gammaln
-
     nu = p["nu"]
-    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
-    return constant - (nu + 1) / 2 * np.log1p(z**2 / nu)
+    constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * log(math.pi * nu)
+    return constant - (nu + 1) / 2 * log1p(z**2 / nu)
 
 
 def _logpdf_normal(z: Any, p: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    return -0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+    return -0.5 * z**2 - 0.5 * math.log(2 * math.pi)
 
 
 def _logpdf_laplace(z: Any, p: Mapping[str, Any]) -> Any:
-    import numpy as np
-
-    return -np.abs(z) - np.log(2)
+    return -abs(z) - math.log(2)
 
 
 def _draw_student_t(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:

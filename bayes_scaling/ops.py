@@ -42,6 +42,14 @@ def log1p(x: Any) -> Any:
     return namespace(x).log1p(x)
 
 
+def gammaln(x: Any) -> Any:
+    """Logarithm of the gamma function."""
+    home = namespace(x).__name__
+    if home == "pytensor.tensor":
+        return importlib.import_module(home).gammaln(x)
+    return importlib.import_module("jax.scipy.special" if home == "jax.numpy" else "scipy.special").gammaln(x)
+
+
 def expm1(x: Any) -> Any:
     return namespace(x).expm1(x)
 

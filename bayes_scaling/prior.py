@@ -46,6 +46,12 @@ def _halfnorm(sigma: float) -> Any:
     return stats.halfnorm(scale=sigma)
 
 
+def _truncnorm(mu: float, sigma: float) -> Any:
+    from scipy import stats
+
+    return stats.truncnorm(-mu / sigma, math.inf, loc=mu, scale=sigma)
+
+
 def _gamma(alpha: float, beta: float) -> Any:
     from scipy import stats
 
@@ -93,6 +99,15 @@ FAMILIES: dict[str, Family] = {
         _halfnorm,
         lambda sigma: ("HalfNormal", {"sigma": sigma}),
         lambda f, sigma: {"sigma": sigma * f},
+        positive=("sigma",),
+    ),
+    # A normal of which only the positive part is plausible.
+    "truncnormal": Family(
+        ("mu", "sigma"),
+        (0.0, math.inf),
+        _truncnorm,
+        lambda mu, sigma: ("TruncatedNormal", {"mu": mu, "sigma": sigma, "lower": 0.0}),
+        lambda f, mu, sigma: {"mu": mu, "sigma": sigma * f},
         positive=("sigma",),
     ),
     "gamma": Family(
@@ -250,6 +265,11 @@ def normal(*, mu: float, sigma: float) -> Prior:
 
 def halfnormal(*, sigma: float) -> Prior:
     return Prior.make("halfnormal", sigma=sigma)
+
+
+def truncnormal(*, mu: float, sigma: float) -> Prior:
+    """A normal restricted to positive values."""
+    return Prior.make("truncnormal", mu=mu, sigma=sigma)
 
 
 def gamma(*, alpha: float, beta: float) -> Prior:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.comparing import laws_or_standard
 from bayes_scaling.errors import UsageError
 from bayes_scaling.law import ScalingLaw
+from bayes_scaling.laws import laws_or_standard
 from bayes_scaling.prior_draws import prior_values
 from bayes_scaling.summaries import DEFAULT_CI, interval_value
 

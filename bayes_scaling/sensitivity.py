@@ -1,10 +1,11 @@
 """How far the evidence moves under other priors and other noise.
 
 Each law's log evidence is worked out under priors half and twice as wide, all of the law's own at once and
-each parameter alone. Where possible the posterior draws at hand are reweighted: Z'/Z is the posterior mean of
-the ratio of the new prior to the old. Pareto smoothing steadies the largest weights and its k says whether to
-believe them (Vehtari et al. 2024, arXiv:1507.02646); where not, the posterior is sampled anew. Other noise
-models always are.
+each parameter alone; under the priors that other tools build in; and under the other noise models. Three means,
+each tried where the one before it is not to be believed: the posterior draws at hand are reweighted (Z'/Z is the
+posterior mean of the ratio of the new prior to the old, its largest weights steadied by Pareto smoothing, whose k
+says whether to believe them: Vehtari et al. 2024, arXiv:1507.02646); importance sampling that starts from those
+draws; the posterior sampled anew, and a bridge. Other noise models start at the second.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from bayes_scaling.bridge import LogEvidence, log_evidence
 from bayes_scaling.engine import parallel
 from bayes_scaling.errors import Notice
 from bayes_scaling.fitting import Fit, fit
-from bayes_scaling.noise import NOISES, Noise
+from bayes_scaling.importance import importance_evidence
+from bayes_scaling.noise import NOISES
+from bayes_scaling.peer_priors import PEERS, PeerPriors
 from bayes_scaling.prior import Prior
 from bayes_scaling.prior_draws import parameters_of
 from bayes_scaling.progress import reporter
-from bayes_scaling.tilt import can_tilt, refit_evidence
+from bayes_scaling.variations import Variation, as_fitted, can_vary, varied_draws, varied_program, varied_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +37,7 @@ FACTORS = (0.5, 2.0)
 # Every prior of the law itself at once. Those of the noise are changed one by one, for all laws alike.
 TOGETHER = "all"
 NOISE = "noise"
+PEER = "peer"
 MAX_K = 0.7
 # A noise model whose evidence is lower than the default's by this much under both laws is ruled out: odds of 150 to
 # one, "very strong" in the words used here.
@@ -51,9 +55,9 @@ class Variant:
     law
         Its name.
     changed
-        "all" (every prior of the law), the name of one parameter, or "noise".
+        "all" (every prior of the law), the name of one parameter, "noise", or "peer:NAME" (the priors of that tool).
     factor
-        New width over the old; None where the noise model changed.
+        New width over the old; None where something else changed.
     noise
         The noise model, by name.
     log_evidence, sd
@@ -64,7 +68,9 @@ class Variant:
     pareto_k
         Of the weights; above 0.7 (or less, with few draws) they are not believed. None where there were none.
     refitted
-        Whether the posterior was sampled anew.
+        Whether the draws at hand did not do.
+    method
+        "reweighted", "importance" or "bridge".
     ok
         Whether the estimate passed its checks.
     """
@@ -80,6 +86,31 @@ class Variant:
     pareto_k: float | None
     refitted: bool
     ok: bool
+    method: str = "reweighted"
+
+
+@dataclass(frozen=True)
+class Move:
+    """What one change makes of a log Bayes factor, nats.
+
+    Parameters
+    ----------
+    change
+        "default", "priors", "noise_prior", "noise" or "peer".
+    factor
+        New width of the priors over the old, where that is the change.
+    of
+        Whose priors changed: "both" laws', one law's, or those of a parameter of the noise; or the noise model, or the
+        tool, by name.
+    counted
+        Whether it has a part in the range.
+    """
+
+    change: str
+    factor: float | None
+    of: str
+    log_bf: float
+    counted: bool
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -101,23 +132,51 @@ class Sensitivity:
     noise_parameters: tuple[str, ...]
 
     def range(self, numerator: str, denominator: str) -> tuple[float, float]:
-        """Lowest and highest log Bayes factor, nats.
-
-        Over: the default; the priors of both laws, of the numerator alone and of the denominator alone half and
-        twice as wide; each noise prior half and twice as wide in both; each other noise model in both, but for those
-        that the runs rule out under both laws: what a noise model 200 nats down says of them is no cause for doubt.
-        """
-        top, bottom = self.default[numerator].value, self.default[denominator].value
-        found = [top - bottom]
-        mine, others = self._of(numerator), self._of(denominator)
-        for change in mine.keys() & others.keys():
-            a, b = mine[change].log_evidence, others[change].log_evidence
-            if change[0] == TOGETHER:
-                found += [a - b, a - bottom, top - b]
-            elif change[0] in self.noise_parameters or (change[0] == NOISE and max(a - top, b - bottom) > RULED_OUT):
-                found.append(a - b)
+        """Lowest and highest log Bayes factor, nats, over the moves that count."""
+        found = [m.log_bf for m in self.moves(numerator, denominator) if m.counted]
         finite = [v for v in found if np.isfinite(v)]
         return min(finite), max(finite)
+
+    def moves(self, numerator: str, denominator: str) -> list[Move]:
+        """The log Bayes factor under each change.
+
+        Those that count: the default; the priors of both laws, of the numerator alone and of the denominator alone
+        half and twice as wide; each noise prior half and twice as wide in both; each other noise model in both, but
+        for those that the runs rule out under both laws: what a noise model 200 nats down says of them is no cause
+        for doubt. Another tool's priors are told, and do not count.
+        """
+        top, bottom = self.default[numerator].value, self.default[denominator].value
+        found = [Move("default", None, "both", top - bottom, True)]
+        mine, others = self._of(numerator), self._of(denominator)
+        for change in [c for c in mine if c in others]:
+            what, factor, noise = change
+            a, b = mine[change].log_evidence, others[change].log_evidence
+            if what == TOGETHER:
+                found.append(Move("priors", factor, "both", a - b, True))
+                found.append(Move("priors", factor, numerator, a - bottom, True))
+                found.append(Move("priors", factor, denominator, top - b, True))
+            elif what in self.noise_parameters:
+                found.append(Move("noise_prior", factor, what, a - b, True))
+            elif what == NOISE:
+                found.append(Move("noise", None, noise, a - b, max(a - top, b - bottom) > RULED_OUT))
+            elif what.startswith(f"{PEER}:"):
+                found.append(Move("peer", None, what.removeprefix(f"{PEER}:"), a - b, False))
+        return found
+
+    def under_peer(self, peer: str) -> dict[str, LogEvidence]:
+        """Log evidence of each law under a tool's priors, nats; empty where that was not worked out."""
+        rows = [v for v in self.variants if v.changed == f"{PEER}:{peer}"]
+        return {v.law: LogEvidence(v.log_evidence, v.sd, v.method, v.ok) for v in rows}
+
+    def under_noise(self, noise: str) -> dict[str, LogEvidence]:
+        """Log evidence of each law under another noise model, nats; empty where that was not worked out."""
+        rows = [v for v in self.variants if v.changed == NOISE and v.noise == noise]
+        return {v.law: LogEvidence(v.log_evidence, v.sd, v.method, v.ok) for v in rows}
+
+    def ruled_out(self, noise: str, laws: Sequence[str]) -> bool:
+        """Whether the runs rule out a noise model under each of these laws."""
+        found = self.under_noise(noise)
+        return all(found[law].value - self.default[law].value <= RULED_OUT for law in laws)
 
     def _of(self, law: str) -> dict[tuple[str, float | None, str], Variant]:
         return {(v.changed, v.factor, v.noise): v for v in self.variants if v.law == law}
@@ -217,41 +276,62 @@ def changes_of(fit: Fit) -> list[tuple[str, float, dict[str, Prior]]]:
 def under_priors(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Variant]:
     """One law under each change of its priors."""
     limit = worst_k(fit.n_draws)
-    tiltable = can_tilt(fit)
+    base = as_fitted(fit)
     variants: list[Variant] = []
-    again: list[tuple[int, dict[str, Prior]]] = []
-    for what, factor, new in changes_of(fit):
+    for i, (what, factor, new) in enumerate(changes_of(fit)):
         shift, sd, k = reweighted(prior_ratio(fit, new))
         if any(_grows(fit, name, prior) for name, prior in new.items()):
             k = np.inf  # what lies outside the old support cannot be reached by weights
-        found = LogEvidence(default.value + shift, float(np.hypot(default.sd, sd)), "reweighted", k <= limit)
-        if not found.ok:
-            again.append((len(variants), new))
-        variants.append(_variant(fit, what, factor, fit.noise.name, found, shift, sd, float(k), False))
-    estimates = _refits(fit, [new for _, new in again], tiltable, random_seed)
-    for (i, _), z in zip(again, estimates, strict=True):
-        v, gap = variants[i], z.value - default.value
-        variants[i] = replace(
-            _variant(fit, v.changed, v.factor, v.noise, z, gap, float(np.hypot(z.sd, default.sd)), v.pareto_k, True)
-        )
+        if k <= limit:
+            found = LogEvidence(default.value + shift, float(np.hypot(default.sd, sd)), "reweighted", True)
+            variants.append(_variant(fit, what, factor, fit.noise.name, found, shift, sd, float(k)))
+        else:
+            to = replace(base, priors={**base.priors, **new})
+            variants.append(_again(fit, default, what, factor, to, [random_seed, 47, i]))
     return variants
 
 
-def _refits(fit: Fit, changes: list[dict[str, Prior]], tiltable: bool, seed: int) -> list[LogEvidence]:
-    if not changes:
-        return []
-    if tiltable:
-        return refit_evidence(fit, changes, seed)
-    return [_refit(fit, fit.noise, priors, seed) for priors in changes]
+def under_noise(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Variant]:
+    """One law under each of the other noise models; a prior that the models share stays as the fit has it."""
+    base = as_fitted(fit)
+    others = [name for name in NOISES if name != fit.noise.name]
+    return [
+        _again(fit, default, NOISE, None, replace(base, noise=name), [random_seed, 53, i])
+        for i, name in enumerate(others)
+    ]
 
 
-def _refit(old: Fit, noise: Noise, priors: Mapping[str, Prior], seed: int) -> LogEvidence:
+def under_peer(fit: Fit, default: LogEvidence, peer: PeerPriors, random_seed: int = 0) -> Variant:
+    """One law under the priors of another tool: those that its own parameters have there."""
+    base = as_fitted(fit)
+    to = replace(base, priors={**base.priors, **peer.of(fit.law, fit.runs)}, scale=peer.scale(fit.runs))
+    return _again(fit, default, f"{PEER}:{peer.name}", None, to, [random_seed, 59])
+
+
+def _again(
+    fit: Fit, default: LogEvidence, what: str, factor: float | None, to: Variation, seeds: Sequence[int]
+) -> Variant:
+    """By importance sampling from the fit's draws, or by a fit of its own where that is not to be believed."""
+    found, k = LogEvidence(np.nan, np.inf, "importance", False), None
+    if can_vary(fit, to):
+        rng = np.random.default_rng(seeds)
+        program, table = varied_program(fit), varied_table(fit, to)
+        found, k = importance_evidence(lambda x: program.log_densities(x, table)[1], varied_draws(fit, rng), rng)
+    if not found.ok:
+        found, k = _refit(fit, to, seeds[0]), None
+    shift, sd = found.value - default.value, float(np.hypot(found.sd, default.sd))
+    return _variant(fit, what, factor, to.noise, found, shift, sd, k)
+
+
+def _refit(old: Fit, to: Variation, seed: int) -> LogEvidence:
     s = old.settings
+    law = old.law.with_scale(params=to.scale.params, tokens=to.scale.tokens)
+    noise = NOISES[to.noise] if to.noise != old.noise.name else old.noise
     new = fit(
         old.runs,
-        old.law,
+        law,
         noise=noise,
-        priors=priors,
+        priors={name: p for name, p in to.priors.items() if name in law.parameters or name in noise.parameters},
         draws=s.draws,
         chains=s.chains,
         warmup=s.warmup,
@@ -276,22 +356,9 @@ def _variant(
     shift: float,
     shift_sd: float,
     k: float | None,
-    refitted: bool,
 ) -> Variant:
-    return Variant(fit.law.name, what, factor, noise, z.value, z.sd, shift, shift_sd, k, refitted, z.ok)
-
-
-def under_noise(fit: Fit, default: LogEvidence, random_seed: int = 0) -> list[Variant]:
-    """One law under each of the other noise models; a prior that the models share stays as the fit has it."""
-    variants = []
-    for name, noise in NOISES.items():
-        if name == fit.noise.name:
-            continue
-        kept = {k: fit.noise.parameters.get(k, v) for k, v in noise.parameters.items()}
-        z = _refit(fit, replace(noise, parameters=kept), {}, random_seed)
-        gap, sd = z.value - default.value, float(np.hypot(z.sd, default.sd))
-        variants.append(_variant(fit, NOISE, None, name, z, gap, sd, None, True))
-    return variants
+    anew = z.method != "reweighted"
+    return Variant(fit.law.name, what, factor, noise, z.value, z.sd, shift, shift_sd, k, anew, z.ok, z.method)
 
 
 def sensitivity(
@@ -310,19 +377,26 @@ def sensitivity(
         Fits of one table under one noise model.
     default
         Their log evidence, by law.
-    priors, noise_models
-        Which of the two to change. Noise models cost a fit each.
+    priors
+        Whether to change the priors: their widths, and for those of other tools.
+    noise_models
+        Whether to change the noise model.
     """
-    reporter().stage("Evidence under other priors", total=len(fits))
-    found: dict[int, list[Variant]] = {i: [] for i in range(len(fits))}
-    if priors:
-        for i, variants in parallel([partial(under_priors, f, default[f.law.name], random_seed) for f in fits]):
-            found[i] += variants
-            reporter().tick()
-    if noise_models:
-        reporter().stage("Evidence under other noise models", total=len(fits))
-        for i, f in enumerate(fits):  # a fit keeps every core busy by itself
-            found[i] += under_noise(f, default[f.law.name], random_seed)
-            reporter().tick()
+    reporter().stage("Evidence under other priors and noise", total=len(fits))
+
+    def moved(f: Fit) -> list[Variant]:
+        own = default[f.law.name]
+        variants: list[Variant] = []
+        if priors:
+            variants += under_priors(f, own, random_seed)
+            variants += [under_peer(f, own, peer, random_seed) for peer in PEERS]
+        if noise_models:
+            variants += under_noise(f, own, random_seed)
+        return variants
+
+    found: dict[int, list[Variant]] = {}
+    for i, variants in parallel([partial(moved, f) for f in fits]):
+        found[i] = variants
+        reporter().tick()
     everything = tuple(v for i in range(len(fits)) for v in found[i])
     return Sensitivity(dict(default), everything, tuple(fits[0].noise.parameters))

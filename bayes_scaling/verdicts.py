@@ -66,6 +66,30 @@ def word_of_range(low: float, high: float) -> str:
     return word(low) if low >= 0 else DEPENDS
 
 
+def one_word(log_bf: float, numerator: str, denominator: str) -> str:
+    """What a single log Bayes factor says, and of which law it says it."""
+    if abs(log_bf) < WORDS[-1][0]:
+        return MENTION
+    return f"{word(abs(log_bf))} for {numerator if log_bf > 0 else denominator}"
+
+
+def restated(factors: Sequence[BayesFactor], found: Mapping[str, LogEvidence]) -> list[tuple[BayesFactor, bool]]:
+    """The same pairs under another set of priors or another noise model, and whether that changes the word.
+
+    The word compared with is that of the single value, not of its range.
+    """
+    out = []
+    for b in factors:
+        top, bottom = found[b.numerator], found[b.denominator]
+        value, sd = top.value - bottom.value, float(np.hypot(top.sd, bottom.sd))
+        said = one_word(value, b.numerator, b.denominator)
+        if not (top.ok and bottom.ok):
+            said = "withheld: an estimate failed its checks"
+        changed = said != one_word(b.log_bf, b.numerator, b.denominator)
+        out.append((BayesFactor(b.numerator, b.denominator, value, sd, None, said), changed))
+    return out
+
+
 def withheld(factor: BayesFactor) -> bool:
     """Whether the verdict was withheld because an estimate cannot be relied on."""
     return factor.verdict.startswith("withheld")

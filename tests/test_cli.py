@@ -237,6 +237,10 @@ def test_compare_backtest_and_the_average(capsys, monkeypatch):
         assert row.keys() >= LAW_ROW
         assert row["estimators"].keys() >= {"bridge", "nested"}
     assert body["bayes_factors"][0].keys() >= FACTOR
+    assert {n["noise"] for n in body["noise_models"]} == {"normal", "laplace", "student_t_growing"}
+    assert body["peer_priors"][0]["source"].startswith("mixle")
+    assert [e["law"] for e in body["exponents"]][-1] == "average"
+    assert body["prior_match"]["distances"][0].keys() >= {"first", "second", "mean", "spread"}
     assert sum(row["probability"] for row in body["laws"]) == pytest.approx(1)
     evidence = comparing.compare()
     monkeypatch.setattr(comparing, "fit_laws", lambda *a, **k: evidence.fits)

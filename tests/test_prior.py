@@ -11,6 +11,7 @@ from bayes_scaling.prior import FAMILIES, Prior, parse_overrides
 EXAMPLES = [
     "lognormal(median=0.3, sigma=0.4)",
     "normal(mu=1, sigma=0.2)",
+    "truncnormal(mu=1.5, sigma=0.1)",
     "halfnormal(sigma=0.1)",
     "gamma(alpha=2, beta=0.1)",
     "beta(alpha=2, beta=5)",

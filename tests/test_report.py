@@ -24,6 +24,7 @@ HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
 FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights"}
+FIGURES |= {"bayes_factor_moves", "prior_predictive", "exponent_claims"}
 SMALL = {"draws": 200, "chains": 2}
 
 
@@ -67,6 +68,12 @@ def test_the_folder_holds_page_numbers_tables_figures_and_fits(made: Report) -> 
         "frontier",
         "evidence",
         "bayes_factors",
+        "bayes_factor_moves",
+        "noise_models",
+        "peer_priors",
+        "prior_distances",
+        "prior_predictive",
+        "exponent_claims",
         "diagnostics",
         "backtest",
         "backtest_by_decade",
@@ -107,7 +114,15 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
         assert 0 <= row["p_target"] <= 1
     assert data["forecast"]["forecasts"][0]["p_target"] < data["forecast"]["forecasts"][1]["p_target"]
     assert [f["flops"] for f in data["frontier"]["frontier"]] == [1e24, 1e25]
-    assert {"laws", "bayes_factors"} <= set(data["compare"])
+    weighed = data["compare"]
+    assert {"laws", "bayes_factors"} <= set(weighed)
+    for b in weighed["bayes_factors"]:
+        counted = [m["log_bf"] for m in b["moves"] if m["counted"]]
+        assert b["range"] == [min(counted), max(counted)]
+    assert [n["noise"] for n in weighed["noise_models"]] == ["normal", "laplace", "student_t_growing"]
+    assert [p["peer"] for p in weighed["peer_priors"]] == ["mixle"]
+    assert [e["law"] for e in weighed["exponents"]] == [*LAWS, "average"]
+    assert len(weighed["prior_match"]["distances"]) == 1
     tested = data["backtest"]
     assert tested["coverage"].keys() == {"0.5", "0.8", "0.9", "0.95"}
     assert len(tested["forecasts"]) == tested["n_forecasts"] == sum(r["n_forecasts"] for r in tested["by_decade"])

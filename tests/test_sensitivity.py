@@ -10,7 +10,7 @@ from bayes_scaling.bridge import LogEvidence
 from bayes_scaling.prior import Prior
 from bayes_scaling.prior_predictive import prior_predictive
 from bayes_scaling.sensitivity import FACTORS, TOGETHER, Sensitivity, Variant, reweighted
-from bayes_scaling.tilt import FIXED_SUPPORT, log_pdf
+from bayes_scaling.variations import FIXED_SUPPORT, log_pdf
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,7 @@ def test_weights_that_cannot_be_trusted_say_so():
         "lognormal(median=0.3, sigma=0.4)",
         "normal(mu=1, sigma=2)",
         "halfnormal(sigma=2)",
+        "truncnormal(mu=0.9, sigma=3)",
         "gamma(alpha=2, beta=0.1)",
         "beta(alpha=2, beta=4)",
     ],
@@ -74,37 +75,106 @@ def fitted(tiny_runs):
     return done, log_evidence(done)
 
 
-def test_reweighted_against_refitted(fitted):
-    """Two routes to one number: reweighted draws, and sampling from the tilted program."""
-    from bayes_scaling.sensitivity import changes_of, prior_ratio, worst_k
-    from bayes_scaling.tilt import refit_evidence
+@pytest.mark.parametrize("noise", ["student_t", "normal", "laplace", "student_t_growing"])
+def test_varied_density_is_the_models(fitted, noise):
+    """Against PyMC's own density of the same law, priors and noise; unused parameters add their prior."""
+    from dataclasses import replace
 
-    done, default = fitted
-    cases = [(what, f, new) for what, f, new in changes_of(done) if what in (TOGETHER, "nu")]
-    assert len(cases) == 2 * len(FACTORS)
-    again = refit_evidence(done, [new for _, _, new in cases], 1)
-    compared = 0
-    for (what, factor, new), z in zip(cases, again, strict=True):
-        shift, sd, k = reweighted(prior_ratio(done, new))
-        if k <= worst_k(done.n_draws):
-            compared += 1
-            error = np.hypot(np.hypot(sd, default.sd), z.sd)
-            assert abs(default.value + shift - z.value) < 4 * error, (what, factor, k)
-    assert compared >= 3
-
-
-@pytest.mark.slow
-def test_tilted_program_against_an_ordinary_fit(fitted):
-    from bayes_scaling.bridge import log_evidence
-    from bayes_scaling.fitting import fit
-    from bayes_scaling.sensitivity import changes_of
-    from bayes_scaling.tilt import refit_evidence
+    from bayes_scaling.engine import Table, program_for
+    from bayes_scaling.model import columns, specify
+    from bayes_scaling.variations import as_fitted, varied_draws, varied_program, varied_table
 
     done, _ = fitted
-    for what, _, new in changes_of(done)[1:3]:
-        tilted = refit_evidence(done, [new], 1)[0]
-        direct = log_evidence(fit(done.runs, done.law, priors=new, draws=1000))
-        assert abs(direct.value - tilted.value) < 4 * np.hypot(direct.sd, tilted.sd), what
+    new = {"E": Prior.parse("truncnormal(mu=1, sigma=3)"), "alpha": Prior.parse("lognormal(median=0.4, sigma=0.7)")}
+    base = as_fitted(done)
+    to = replace(base, priors={**base.priors, **new}, noise=noise)
+    x = varied_draws(done, np.random.default_rng(0))[::200]
+    mine = varied_program(done).log_densities(x, varied_table(done, to))[1]
+    law, spec = specify("chinchilla", noise, new)
+    frame = columns(law, spec, done.runs)
+    names = list(to.priors)
+    used = [names.index(k) for k in [*law.parameters, *spec.parameters]]
+    prior, likelihood = program_for(law, spec, frame).log_densities(x[:, used], Table.padded(frame))
+    rest = np.zeros(len(x))
+    for i in sorted(set(range(len(names))) - set(used)):
+        dist = to.priors[names[i]].dist
+        rest += dist.logpdf(np.exp(x[:, i])) + x[:, i] if names[i] == "nu" else dist.logpdf(x[:, i])
+    np.testing.assert_allclose(mine, prior + likelihood + rest, rtol=1e-8)
+
+
+def test_importance_against_a_closed_form():
+    """A log gamma and a bent normal, from draws of a neighbour: the constants are known."""
+    from scipy.special import gammaln
+
+    from bayes_scaling.importance import importance_evidence
+
+    def log_density(x):
+        banana = stats.norm.logpdf(x[:, 1] - 0.5 * (x[:, 0] ** 2 - 1), scale=0.2) + stats.norm.logpdf(x[:, 0])
+        return banana + 3.0 * x[:, 2] - np.exp(x[:, 2])
+
+    z = []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        found, k = importance_evidence(log_density, rng.normal(0.5, 0.6, (2000, 3)), rng)
+        assert found.ok
+        assert k < 0.7
+        assert found.sd < 0.1
+        z.append((found.value - gammaln(3.0)) / found.sd)
+    assert abs(np.mean(z)) < 4 / np.sqrt(len(z))
+    assert max(np.abs(z)) < 5
+
+
+def test_importance_does_not_believe_heavy_weights():
+    """A Cauchy in ten dimensions is beyond any proposal with lighter tails."""
+    from bayes_scaling.importance import importance_evidence
+
+    rng = np.random.default_rng(0)
+    found, k = importance_evidence(lambda x: stats.t(0.3).logpdf(x).sum(axis=1), rng.standard_normal((2000, 10)), rng)
+    assert not found.ok
+    assert k > 0.5
+
+
+def test_importance_against_refitted(fitted):
+    """Wider priors, another noise and another tool's priors: sampled anew by NUTS and bridged."""
+    from dataclasses import replace
+
+    from bayes_scaling.peer_priors import PEERS
+    from bayes_scaling.sensitivity import _again, _refit
+    from bayes_scaling.variations import as_fitted
+
+    done, default = fitted
+    base = as_fitted(done)
+    wide = {k: base.priors[k].widen(2.0) for k in done.law.parameters}
+    peer = {**base.priors, **PEERS[0].of(done.law, done.runs)}
+    for to in (
+        replace(base, priors={**base.priors, **wide}),
+        replace(base, noise="laplace"),
+        replace(base, priors=peer, scale=PEERS[0].scale(done.runs)),
+    ):
+        found = _again(done, default, "all", None, to, [0])
+        assert found.method == "importance"
+        assert found.ok
+        again = _refit(done, to, 1)
+        assert abs(found.log_evidence - again.value) < 4 * np.hypot(found.sd, again.sd), to.noise
+
+
+def test_peers_priors_are_stated_at_the_runs_medians(tiny_runs):
+    from bayes_scaling.laws import get_law
+    from bayes_scaling.peer_priors import PEERS
+
+    for peer in PEERS:
+        assert "priors" not in peer.of(get_law("kaplan"), tiny_runs)
+        assert "E" not in peer.of(get_law("kaplan"), tiny_runs)
+        assert set(peer.of(get_law("coupled"), tiny_runs)) == {
+            "E",
+            "gap_params",
+            "gap_tokens",
+            "alpha",
+            "beta",
+            "sigma",
+        }
+        assert peer.scale(tiny_runs).params == np.median(tiny_runs.params)
+        assert peer.source
 
 
 def test_table_of_variants(fitted):
@@ -114,10 +184,10 @@ def test_table_of_variants(fitted):
     found = sensitivity([done], {"chinchilla": default})
     frame = found.to_frame()
     changed = {TOGETHER, *done.law.parameters, *done.noise.parameters}
-    assert set(frame.changed) == changed
-    assert len(frame) == len(changed) * len(FACTORS)
+    assert set(frame.changed) == {*changed, "peer:mixle"}
+    assert len(frame) == len(changed) * len(FACTORS) + 1
     assert frame.ok.all()
-    believed = frame[~frame.refitted]
+    believed = frame[frame.method != "bridge"]
     assert (believed.pareto_k <= 0.7).all()
     assert np.isfinite(frame.log_evidence).all()
     assert found.to_dict()["variants"][0]["law"] == "chinchilla"

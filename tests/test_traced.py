@@ -31,7 +31,6 @@ from bayes_scaling.noise import NOISES
 from bayes_scaling.posterior import Draws
 from bayes_scaling.prior import lognormal
 from bayes_scaling.settings import Settings
-from bayes_scaling.tilt import ARGUMENTS, _arguments, tilted
 from bayes_scaling.trees import Later
 
 # What a fit from the command line to JSON can do without once its programs are kept; Dask is what xarray would import.
@@ -151,26 +150,6 @@ def test_priors_of_kept_programs_are_those_that_were_asked_for(shelf, tiny_runs)
             tried.setdefault(median, []).append(prior)
     assert not np.array_equal(tried[0.5][0], tried[0.5000001][0])
     assert len(kept(shelf)) == 4
-
-
-def test_tilted_programs_are_kept_apart(shelf, tiny_runs):
-    law, noise = specify("kaplan", "normal")
-    frame = columns(law, noise, tiny_runs)
-    priors = {k: v.prior for k, v in {**law.parameters, **noise.parameters}.items()}
-    wide = {k: p.widen(2.0) for k, p in priors.items()}
-    plain = Table.padded(frame)
-    found = []
-    for _ in range(2):
-        engine._PROGRAMS.clear()
-        program = program_for(law, noise, frame)
-        x = program.density.initial[None] + [[0.1], [-0.3]]
-        table = Table({**plain.data, ARGUMENTS: _arguments(wide)}, plain.mask, plain.n)
-        prior, likelihood = tilted(program, priors).log_densities(x, table)
-        found.append(prior + likelihood - program.log_densities(x, plain)[1])
-    truth = sum(p.dist.logpdf(np.exp(x[:, i])) + x[:, i] for i, p in enumerate(wide.values()))
-    np.testing.assert_allclose(found[0], truth, rtol=1e-9)
-    np.testing.assert_array_equal(found[1], found[0])
-    assert len(kept(shelf)) == 3
 
 
 def test_a_fit_builds_its_tree_when_asked(tiny_runs):

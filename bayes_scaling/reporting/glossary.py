@@ -111,6 +111,32 @@ TERMS: tuple[tuple[str, str], ...] = (
         "more than a bare mention.",
     ),
     (
+        "range of a Bayes factor",
+        "What it would be with the priors half and twice as wide and under the other noise models, except those that "
+        "the runs rule out. The word of a verdict holds for all of it; where it reaches to both sides there is none.",
+    ),
+    (
+        "priors of another tool",
+        "What the verdict would be had the analysis started from the priors that the tool mixle builds in. Told, but "
+        "no part of the range.",
+    ),
+    (
+        "noise model",
+        "How single runs scatter about the curve: Student-t (with outliers), normal, Laplace, or Student-t whose scale "
+        "changes with compute; always of the logarithm of the loss.",
+    ),
+    (
+        "prior predictive, apart, own spread",
+        "The losses that a law and its priors expect before any run; how far two laws' expectations lie apart "
+        "(Wasserstein distance of log loss), and how unsure a law is itself (standard deviation of log loss).",
+    ),
+    (
+        "claim, within reach",
+        "A published statement about the exponent a, and the values of a that are as good as it: 0.02 on either side. "
+        "Its probability is the share of draws there; its Bayes factor is for the claim against the rest of the law "
+        "(Savage-Dickey ratio for a point).",
+    ),
+    (
         "probability of a law",
         "Its share of the evidence, all laws of this report being equally likely beforehand and "
         "one of them being taken as true.",

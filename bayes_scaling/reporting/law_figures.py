@@ -24,6 +24,7 @@ def intervals(
     published: Rows = (),
     lines: Rows = (),
     number: str = ".3f",
+    form: str = "~g",
     above: bool = False,
 ) -> Panel:
     """One row a law: median, 50 % and outer interval; the prior's interval behind, published values as marks.
@@ -63,7 +64,7 @@ def intervals(
     ]
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title=axis or None, scale=scale, axis=alt.Axis(tickCount=5, format="~g"))
+        return alt.X(f"{field}:Q", title=axis or None, scale=scale, axis=alt.Axis(tickCount=5, format=form))
 
     y = alt.Y(
         "title:N",

@@ -13,6 +13,7 @@ from bayes_scaling.fitting import Fit
 from bayes_scaling.forecasting import Forecast, forecast
 from bayes_scaling.frontiers import Frontier, frontier
 from bayes_scaling.reporting.references import EXPONENTS
+from bayes_scaling.reporting.robust import expected_numbers
 from bayes_scaling.reporting.study import Study, extra_inputs
 from bayes_scaling.summaries import interval_value
 
@@ -229,6 +230,7 @@ def compare_numbers(study: Study) -> dict[str, Any]:
     weights = study.group.law_weights if study.group else {}
     body = study.evidence.to_dict() | {"ok": study.evidence.ok, "best": study.evidence.best}
     body["weights_in_forecasts"] = weights
+    body["prior_expected"] = expected_numbers(study)
     scores = study.backtest.rule.forward_score if study.backtest else {}
     for row in body["laws"]:
         row["forward_score"] = scores.get(row["law"])

@@ -39,6 +39,11 @@ SOURCES: dict[str, str] = {
     "besiroglu": "Besiroglu et al. (2024). Chinchilla scaling: a replication attempt. arXiv:2404.10102.",
     "meng": "Meng and Wong (1996). Simulating ratios of normalizing constants. Statistica Sinica 6, 831-860.",
     "kass": "Kass and Raftery (1995). Bayes factors. Journal of the American Statistical Association 90, 773-795.",
+    "dickey": "Dickey (1971). The weighted likelihood ratio, linear hypotheses on normal location parameters. Annals "
+    "of Mathematical Statistics 42, 204-223.",
+    "psis": "Vehtari et al. (2024). Pareto smoothed importance sampling. arXiv:1507.02646.",
+    "cappe": "Cappé et al. (2004). Population Monte Carlo. Journal of Computational and Graphical Statistics 13, "
+    "907-929.",
     "vehtari_loo": "Vehtari, Gelman and Gabry (2017). Practical Bayesian model evaluation using "
     "leave-one-out "
     "cross-validation and WAIC. arXiv:1507.04544.",

@@ -15,6 +15,7 @@ from bayes_scaling.reporting import figures, law_figures, numbers, prose, tables
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Figure, Key, Panel, Prose, Table
+from bayes_scaling.reporting.robust import evidence_blocks, exponent_blocks
 from bayes_scaling.reporting.study import Study
 from bayes_scaling.reporting.trust import backtest_numbers, trust_view
 
@@ -271,6 +272,7 @@ def frontier_view(data: Data) -> list[Block]:
         tables.frontier(data),
         exponent,
         tables.exponents(data),
+        *exponent_blocks(data),
         tables.frontier_curve(data),
         *tables.published(data),
     ]
@@ -338,6 +340,7 @@ def evidence_view(data: Data) -> list[Block]:
         *([figure] if len(rows) > 1 else []),
         tables.evidence(data),
         *([tables.bayes_factors(data)] if len(rows) > 1 else []),
+        *evidence_blocks(data),
     ]
 
 
