@@ -77,6 +77,9 @@ class Limits:
         }
 
 
+NO_LIMITS = Limits()
+
+
 def _between(low: float, high: float) -> str:
     if np.isinf(high):
         return f"at least {format_count(low)}"
@@ -98,7 +101,7 @@ class Allocations:
     """
 
     flops: np.ndarray
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
     serving_tokens: float = 0.0
     compute: ComputeModel = SIX_ND
     capped: bool = True
@@ -126,8 +129,17 @@ class Allocations:
     @property
     def menu(self) -> np.ndarray | None:
         """Log of the sizes to choose from, or None where any size will do."""
-        if not self.limits.sizes:
-            return None
+        return self.offer if self.limits.sizes else None
+
+    @property
+    def offer(self) -> np.ndarray:
+        """Log of the sizes on offer that the budget can train.
+
+        Raises
+        ------
+        InfeasibleError
+            If it can train none.
+        """
         low, high = self._ends(None)
         sizes = np.array([s for s in self.limits.offered if np.log(s) <= high and np.log(s) >= low])
         if not len(sizes):

@@ -1,0 +1,344 @@
+"""`decide(source, ...)`: what to train with a budget, or what budget a target takes, and what is risked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.assurance import PER_DECADE, Assurance, assure, fan, trace
+from bayes_scaling.compute import SIX_ND, ComputeModel
+from bayes_scaling.costs import DAYS, Amount, CostModel, Rates, draw_rates, parse_amount
+from bayes_scaling.decision import Decision
+from bayes_scaling.errors import InfeasibleError, Notice, UsageError
+from bayes_scaling.forecasting import decades_beyond
+from bayes_scaling.frontiers import FLATNESS
+from bayes_scaling.limits import NO_LIMITS, SERVING_FLOP, Allocations, Limits
+from bayes_scaling.outcomes import Outcomes, outcomes
+from bayes_scaling.plans import Plan, as_plan, compare_plans
+from bayes_scaling.provenance import Stopwatch
+from bayes_scaling.rules import (
+    Choices,
+    check_rules,
+    choose,
+    cvar,
+    cvar_mcse,
+    expected,
+    mcse,
+    quantile,
+    quantile_mcse,
+)
+from bayes_scaling.serving import MOST, best_for_budget, cheapest, demand_draws
+from bayes_scaling.summaries import interval_value
+from bayes_scaling.units import format_count, format_flop
+
+
+def decide(
+    source: Any,
+    *,
+    budget: float | str | Amount | None = None,
+    target_loss: float | None = None,
+    probability: float = 0.9,
+    inference_tokens: Any = None,
+    rules: Sequence[str] | None = None,
+    level: float = 0.9,
+    limits: Limits | None = None,
+    cost: CostModel | None = None,
+    plans: Sequence[Plan | Mapping[str, Any]] = (),
+    compute: ComputeModel = SIX_ND,
+    ci_prob: float = 0.9,
+    random_seed: int = 0,
+    progressbar: bool = False,
+    **inputs: float,
+) -> Decision:
+    """What to train, what it risks, and what it would take to be safe.
+
+    Parameters
+    ----------
+    source
+        A `Fit`, an `Ensemble`, an `Evidence`, or runs in any form; see `outcomes.weighed` for what is made of each.
+    budget
+        FLOP as a number, or text: "1e24", "100PF-days", "50000device-hours", "$2M", "30days". It covers training, and
+        serving where `inference_tokens` are given. None: what the assurance of `target_loss` takes, or what the
+        cluster does by the deadline.
+    target_loss, probability
+        Nats per token that the run should end at or below, and how sure of it the assured budget is.
+    inference_tokens
+        Tokens served over the model's life, a count or a prior. Plans pay for the mean of it.
+    rules
+        Names of `rules.RULES`; all that apply where None.
+    level
+        Of the quantile and of CVaR: 0.9 looks at the worst tenth.
+    limits, cost
+        What may be trained, and what compute costs.
+    plans
+        Candidates to hold against one another.
+    inputs
+        Further columns that a law names.
+
+    Raises
+    ------
+    UsageError
+        For a request that makes no sense.
+    InfeasibleError
+        For one that cannot be met: the message says which limit binds, and what would be feasible.
+    """
+    limits, cost = limits or NO_LIMITS, cost or CostModel()
+    wanted = check_rules(rules, target_loss)
+    if not 0 < level < 1:
+        raise UsageError(f"The level {level:g} must lie between 0 and 1, such as 0.9 for the worst tenth.")
+    amount = None if budget is None else parse_amount(budget)
+    candidates = [as_plan(p) for p in plans]
+    if amount is None and target_loss is None and cost.deadline_days and cost.devices:
+        amount = Amount(cost.deadline_days, DAYS)
+    if amount is None and target_loss is None and not candidates:
+        raise UsageError("Nothing to decide: give a budget, a target loss, a cluster with a deadline, or plans.")
+    _servable(inference_tokens)
+    draw_rates(cost, 2, random_seed).flops(amount or Amount(1.0))  # what is missing is said before anything slow
+    watch = Stopwatch()
+    with watch("posterior"):
+        worlds = outcomes(
+            source,
+            compute=compute,
+            unique_tokens=limits.max_tokens,
+            random_seed=random_seed,
+            progressbar=progressbar,
+            **inputs,
+        )
+    with watch("decision"):
+        return _decide(
+            worlds, amount, target_loss, probability, inference_tokens, wanted, level, limits, cost, candidates,
+            ci_prob, watch,
+        )  # fmt: skip
+
+
+def _servable(tokens: Any) -> None:
+    if tokens is not None:
+        demand_draws(tokens, 2)
+
+
+def _decide(
+    worlds: Outcomes,
+    amount: Amount | None,
+    target: float | None,
+    probability: float,
+    inference_tokens: Any,
+    rules: tuple[str, ...],
+    level: float,
+    limits: Limits,
+    cost: CostModel,
+    candidates: Sequence[Plan],
+    ci_prob: float,
+    watch: Stopwatch,
+) -> Decision:
+    seed = worlds.random_seed
+    rates = draw_rates(cost, worlds.n_draws, seed)
+    served = None if inference_tokens is None else demand_draws(inference_tokens, worlds.n_draws, seed)
+    demand = 0.0 if served is None else float(served.mean())
+    assured = None
+    if target is not None:
+        assured = assure(worlds, target, probability, limits=limits, serving_tokens=demand)
+    flops, allocations, choices = None, None, None
+    rows: list[dict[str, Any]] = []
+    notices = list(worlds.notices)
+    optimum = flat = serving = beyond = None
+    if amount is not None or assured is not None:
+        if amount is not None:
+            flops, what = rates.flops(amount), f"spending {amount}"
+        else:
+            assert assured is not None
+            flops = np.asarray(assured.flops)
+            what = f"reaching {target:g} with probability {probability:g} ({format_flop(assured.flops)} FLOP)"
+        if amount is None or amount.unit != DAYS:
+            rates.check_deadline(flops, what)
+        elif cost.deadline_days is not None and amount.value > cost.deadline_days:
+            raise InfeasibleError(
+                f"The deadline of {cost.deadline_days:g} days binds: {amount} of the cluster were asked for. Feasible: "
+                f"{cost.deadline_days:g} days."
+            )
+        allocations = Allocations(flops, limits, demand, worlds.compute, not worlds.repeats)
+        choices = choose(worlds, allocations, rules, level=level, target_loss=target)
+        rows = _rows(worlds, allocations, choices, rates, level, target, ci_prob)
+        optimum = _optimum(allocations, choices, ci_prob)
+        flat = _flat(worlds, allocations, choices)
+        notices += _binding(allocations, rows[0])
+        n, d = rows[0]["params"], rows[0]["tokens"]
+        beyond = float(decades_beyond(worlds.runs, [n], [d], worlds.compute)["flops"][0])
+        if served is not None:
+            serving = _serving(worlds, allocations, served, target, ci_prob)
+    comparison = None
+    if candidates:
+        comparison = compare_plans(
+            worlds, candidates, rates, level=level, target_loss=target, serving_tokens=demand, ci_prob=ci_prob
+        )
+    return Decision(
+        decisions=tuple(rows),
+        budget=amount,
+        budget_flops=None if flops is None else interval_value(np.atleast_1d(flops), ci_prob),
+        optimum=optimum,
+        flat=flat,
+        assurance=assured,
+        serving=serving,
+        comparison=comparison,
+        fan=() if allocations is None else tuple(_fan(worlds, allocations, assured, ci_prob)),
+        cost_model=cost,
+        limits=limits,
+        level=level,
+        target_loss=target,
+        law_weights=worlds.law_weights,
+        weights_from=worlds.weights_from,
+        compute=worlds.compute.title,
+        decades_beyond=beyond,
+        ci_prob=ci_prob,
+        random_seed=seed,
+        runs_sha256=worlds.runs.sha256,
+        notices=tuple(notices),
+        seconds=watch.seconds,
+    )
+
+
+def _rows(
+    worlds: Outcomes,
+    allocations: Allocations,
+    choices: Choices,
+    rates: Rates,
+    level: float,
+    target: float | None,
+    ci_prob: float,
+) -> list[dict[str, Any]]:
+    n = choices.params
+    d = allocations.tokens(n)
+    training = allocations.training_flops(n, d)
+    curve = worlds.log_curve(n, d)
+    loss = np.exp(curve)
+    seen = worlds.new_run(curve, training)
+    regret = loss - choices.best_loss[:, None]
+    hit = None if target is None else worlds.p_below(target, curve, training)[0]
+    finite_mean = all(m.noise.finite_mean for m in worlds.members)
+    q, q_error = quantile(loss, level), quantile_mcse(loss, level)
+    worst, worst_error = cvar(loss, level), cvar_mcse(loss, level)
+    rows = []
+    for j, rule in enumerate(choices.rules):
+        own_tokens = d if d.ndim == 1 else d[:, j]
+        tokens = float(d[j]) if d.ndim == 1 else float(np.median(own_tokens))
+        own = training[j] if training.ndim == 1 else training[:, j]
+        total = own + SERVING_FLOP * n[j] * allocations.serving_tokens
+        days = rates.days(own)
+        rows.append(
+            {
+                "rule": rule,
+                "params": float(n[j]),
+                "tokens": tokens,
+                "flops": float(np.median(own)),
+                "total_flops": float(np.median(total)),
+                "tokens_range": None if d.ndim == 1 else interval_value(own_tokens, ci_prob),
+                "cost": interval_value(np.atleast_1d(rates.cost(total)), ci_prob),
+                "days": None if days is None else interval_value(days, ci_prob),
+                "loss": interval_value(loss[:, j], ci_prob),
+                "new_run": interval_value(seen[:, j], ci_prob, moments=finite_mean),
+                "quantile": float(q[j]),
+                "cvar": float(worst[j]),
+                "regret": float(regret[:, j].mean()),
+                "p_target": None if hit is None else float(hit[:, j].mean()),
+                "mcse": {
+                    "loss": float(mcse(loss[:, j])),
+                    "quantile": float(q_error[j]),
+                    "cvar": float(worst_error[j]),
+                    "regret": float(mcse(regret[:, j])),
+                    "p_target": None if hit is None else float(mcse(hit[:, j])),
+                },
+            }
+        )
+    return rows
+
+
+def _optimum(allocations: Allocations, choices: Choices, ci_prob: float) -> dict[str, Any]:
+    n = choices.optimum[:, None]
+    tokens = np.broadcast_to(allocations.tokens(n), n.shape)[:, 0]
+    values = {"params": n[:, 0], "tokens": tokens, "loss": choices.best_loss}
+    return {name: interval_value(v, ci_prob) for name, v in values.items()}
+
+
+def _flat(worlds: Outcomes, allocations: Allocations, choices: Choices) -> dict[str, Any]:
+    """The sizes whose expected loss is within 0.5 % of the best: near enough on some of the draws."""
+    rows = np.linspace(0, worlds.n_draws - 1, min(worlds.n_draws, MOST)).round().astype(int)
+    few = worlds.take(rows)
+    if allocations.menu is not None:
+        grid = allocations.menu
+    else:
+        low, high = allocations.range
+        centre = np.log(choices.grid[np.argmin(choices.expected_on_grid)])
+        grid = np.linspace(max(low, centre - 5), min(high, centre + 5), 201)
+    n = np.exp(grid)
+    d = allocations.tokens(n)
+    loss = expected(few.loss(n, d if d.ndim == 1 else d[rows]))
+    good = n[loss <= loss.min() * (1 + FLATNESS)]
+    ends = {"lower": float(good.min()), "upper": float(good.max())}
+    bought = np.atleast_2d(allocations.tokens(np.array([ends["upper"], ends["lower"]])))
+    few_tokens, many_tokens = np.median(bought, axis=0)
+    out = {"params": ends, "tokens": {"lower": float(few_tokens), "upper": float(many_tokens)}, "within": FLATNESS}
+    if allocations.menu is not None:
+        out["sizes"] = [float(v) for v in good]
+    return out
+
+
+def _binding(allocations: Allocations, row: Mapping[str, Any]) -> list[Notice]:
+    """What keeps the plan from the optimum of the budget alone."""
+    limits, found = allocations.limits, []
+    if limits.max_tokens is not None and allocations.capped and row["tokens"] >= limits.max_tokens * (1 - 1e-9):
+        spent = row["total_flops"] / allocations.typical
+        left = f"; {100 * (1 - spent):.3g} % of the budget is left over" if spent < 0.999 else ""
+        found.append(f"The limit of {format_count(limits.max_tokens)} tokens binds{left}.")
+    for name, value in (("largest", limits.max_params), ("smallest", limits.min_params)):
+        if value is not None and abs(row["params"] / value - 1) < 1e-6:
+            found.append(f"The limit on the {name} model, {format_count(value)} parameters, binds.")
+    return [Notice("limit_binds", text) for text in found]
+
+
+def _serving(
+    worlds: Outcomes, allocations: Allocations, served: np.ndarray, target: float | None, ci_prob: float
+) -> dict[str, Any]:
+    """Sardana's problem draw by draw, beside what training alone would choose."""
+    rows = np.linspace(0, worlds.n_draws - 1, min(worlds.n_draws, MOST)).round().astype(int)
+    few, demand = worlds.take(rows), served[rows]
+    flops = allocations.flops if np.ndim(allocations.flops) == 0 else allocations.flops[rows]
+    at_budget = best_for_budget(few, flops, demand)
+    training = best_for_budget(few, flops, np.zeros_like(demand))
+    # The same quality for less: the loss that training alone would reach, or the target.
+    wanted = training.loss if target is None else np.full(len(rows), target)
+    plain = training if target is None else cheapest(few, wanted, np.zeros_like(demand))
+    thrifty = cheapest(few, wanted, demand)
+    full = plain.flops + SERVING_FLOP * plain.params * demand
+    known = np.isfinite(thrifty.params) & np.isfinite(plain.params)
+
+    def value(draws: np.ndarray) -> dict[str, Any] | None:
+        return interval_value(draws[known], ci_prob) if known.any() else None
+
+    return {
+        "tokens": interval_value(served, ci_prob),
+        "at_budget": at_budget.to_dict(ci_prob),
+        "training_only": training.to_dict(ci_prob),
+        "at_loss": {
+            "target_loss": target,
+            **thrifty.to_dict(ci_prob),
+            "params_ratio": value(thrifty.params / plain.params),
+            "tokens_ratio": value(thrifty.tokens / plain.tokens),
+            "saving": value(1 - thrifty.flops / full),
+            "out_of_reach": float(1 - known.mean()),
+        },
+    }
+
+
+def _fan(
+    worlds: Outcomes, allocations: Allocations, assured: Assurance | None, ci_prob: float
+) -> list[dict[str, float]]:
+    """From the largest of the runs to a decade beyond whatever was asked."""
+    top = max(allocations.typical, assured.flops if assured else 0.0, float(worlds.runs.flops.max()))
+    low, high = np.log10(min(float(worlds.runs.flops.max()), allocations.typical) / 10), np.log10(top * 10)
+    budgets = np.logspace(low, high, max(2, int((high - low) * PER_DECADE / 2) + 1))
+    try:
+        path = trace(worlds, budgets, allocations.limits, allocations.serving_tokens)
+    except InfeasibleError:
+        return []
+    return fan(worlds, path, ci_prob)
