@@ -358,7 +358,7 @@ def _unattainable(
     binding = []
     for name, words in (("max_tokens", "tokens"), ("max_params", "parameters"), ("sizes", "sizes on offer")):
         if getattr(limits, name):
-            freed = replace(limits, sizes=()) if name == "sizes" else replace(limits, **{name: None})
+            freed = _without(limits, name)
             other = trace(outcomes, path.budgets, freed, serving_tokens)
             p = log_odds_of_missing(outcomes, other.log_curve, other.training_flops, target)[1]
             if p.max() >= probability:
@@ -368,6 +368,12 @@ def _unattainable(
         return " ".join([text, *binding])
     feasible = float(np.quantile(outcomes.new_run(path.log_curve[:, [-1]], path.training_flops[-1:]), probability))
     return f"{text} With that probability, 1e32 FLOP reach {_ceil(feasible)}."
+
+
+def _without(limits: Limits, name: str) -> Limits:
+    if name == "sizes":
+        return replace(limits, sizes=())
+    return replace(limits, max_tokens=None) if name == "max_tokens" else replace(limits, max_params=None)
 
 
 def _floor(p: float) -> str:

@@ -291,3 +291,31 @@ def draw_rates(model: CostModel, draws: int, random_seed: int = 0) -> Rates:
     else:
         share = np.full(draws, float(model.utilisation))
     return Rates(model, model.hardware.peak_flops * share * 3600 * (1 - model.failed))
+
+
+def parse_price(text: str | float | None, budget: Any = None) -> tuple[float | None, str]:
+    """The price of a device-hour and its currency: of the text, else of the budget, else USD.
+
+    Raises
+    ------
+    InfeasibleError
+        For a price of zero or less.
+    UsageError
+        If it is no amount of money.
+    """
+    amount = parse_amount(budget) if budget is not None else None
+    currency = amount.currency if amount is not None and amount.currency else "USD"
+    if text is None:
+        return None, currency
+    written = str(text).strip()
+    if match := _SIGNED.fullmatch(written):
+        written, currency = match[2], _CURRENCIES[match[1]]
+    elif match := _WORDED.fullmatch(written):
+        written, currency = match[1], _CURRENCIES[match[2].lower()]
+    try:
+        value = float(written)
+    except ValueError:
+        raise UsageError(f"The price '{text}' is no amount of money: write 2.5, $2.5 or 2.5EUR.") from None
+    if not (np.isfinite(value) and value > 0):
+        raise InfeasibleError(f"The price of a device-hour is {text}: it must be above 0, such as 2.5.")
+    return value, currency

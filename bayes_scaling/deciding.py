@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,19 +85,97 @@ def decide(
     InfeasibleError
         For one that cannot be met: the message says which limit binds, and what would be feasible.
     """
-    limits, cost = limits or NO_LIMITS, cost or CostModel()
+    asked = ask(
+        budget=budget,
+        target_loss=target_loss,
+        probability=probability,
+        inference_tokens=inference_tokens,
+        rules=rules,
+        level=level,
+        limits=limits,
+        cost=cost,
+        plans=plans,
+        ci_prob=ci_prob,
+    )
+    return answer(source, asked, compute=compute, random_seed=random_seed, progressbar=progressbar, **inputs)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `decide` is asked, checked as far as it can be before there is a posterior. Fields as in `decide`."""
+
+    budget: Amount | None
+    target_loss: float | None
+    probability: float
+    inference_tokens: Any
+    rules: tuple[str, ...]
+    level: float
+    limits: Limits
+    cost: CostModel
+    plans: tuple[Plan, ...]
+    ci_prob: float
+
+
+def ask(
+    *,
+    budget: float | str | Amount | None = None,
+    target_loss: float | None = None,
+    probability: float = 0.9,
+    inference_tokens: Any = None,
+    rules: Sequence[str] | None = None,
+    level: float = 0.9,
+    limits: Limits | None = None,
+    cost: CostModel | None = None,
+    plans: Sequence[Plan | Mapping[str, Any]] = (),
+    ci_prob: float = 0.9,
+) -> Request:
+    """A checked request; arguments and errors as `decide`."""
+    cost = cost or CostModel()
     wanted = check_rules(rules, target_loss)
-    if not 0 < level < 1:
-        raise UsageError(f"The level {level:g} must lie between 0 and 1, such as 0.9 for the worst tenth.")
+    for name, value in (("level", level), ("probability", probability)):
+        if not 0 < value < 1:
+            raise UsageError(f"The {name} {value:g} must lie between 0 and 1, such as 0.9.")
+    if target_loss is not None and not (np.isfinite(target_loss) and target_loss > 0):
+        raise UsageError(f"The target loss {target_loss:g} must be a positive number of nats per token.")
     amount = None if budget is None else parse_amount(budget)
-    candidates = [as_plan(p) for p in plans]
+    candidates = tuple(as_plan(p) for p in plans)
     if amount is None and target_loss is None and cost.deadline_days and cost.devices:
         amount = Amount(cost.deadline_days, DAYS)
     if amount is None and target_loss is None and not candidates:
-        raise UsageError("Nothing to decide: give a budget, a target loss, a cluster with a deadline, or plans.")
-    _servable(inference_tokens)
-    draw_rates(cost, 2, random_seed).flops(amount or Amount(1.0))  # what is missing is said before anything slow
+        raise UsageError(
+            "Nothing to decide: give a budget (--budget 1e24), a target (--target-loss 2.05), a cluster with a "
+            "deadline, or plans (--plan params=7B,tokens=1T)."
+        )
+    if amount is not None:
+        draw_rates(cost, 1).flops(amount)
+    if inference_tokens is not None:
+        demand_draws(inference_tokens, 2)
+    return Request(
+        amount,
+        target_loss,
+        probability,
+        inference_tokens,
+        wanted,
+        level,
+        limits or NO_LIMITS,
+        cost,
+        candidates,
+        ci_prob,
+    )
+
+
+def answer(
+    source: Any,
+    asked: Request,
+    *,
+    compute: ComputeModel = SIX_ND,
+    random_seed: int = 0,
+    progressbar: bool = False,
+    **inputs: float,
+) -> Decision:
+    """The decision on a request; arguments and errors as `decide`."""
     watch = Stopwatch()
+    limits, cost, target, ci_prob = asked.limits, asked.cost, asked.target_loss, asked.ci_prob
     with watch("posterior"):
         worlds = outcomes(
             source,
@@ -106,107 +185,106 @@ def decide(
             progressbar=progressbar,
             **inputs,
         )
-    with watch("decision"):
-        return _decide(
-            worlds, amount, target_loss, probability, inference_tokens, wanted, level, limits, cost, candidates,
-            ci_prob, watch,
-        )  # fmt: skip
-
-
-def _servable(tokens: Any) -> None:
-    if tokens is not None:
-        demand_draws(tokens, 2)
-
-
-def _decide(
-    worlds: Outcomes,
-    amount: Amount | None,
-    target: float | None,
-    probability: float,
-    inference_tokens: Any,
-    rules: tuple[str, ...],
-    level: float,
-    limits: Limits,
-    cost: CostModel,
-    candidates: Sequence[Plan],
-    ci_prob: float,
-    watch: Stopwatch,
-) -> Decision:
-    seed = worlds.random_seed
-    rates = draw_rates(cost, worlds.n_draws, seed)
-    served = None if inference_tokens is None else demand_draws(inference_tokens, worlds.n_draws, seed)
+    rates = draw_rates(cost, worlds.n_draws, worlds.random_seed)
+    served = None
+    if asked.inference_tokens is not None:
+        served = demand_draws(asked.inference_tokens, worlds.n_draws, worlds.random_seed)
     demand = 0.0 if served is None else float(served.mean())
-    assured = None
+    assured, comparison, found = None, None, _Found()
     if target is not None:
-        assured = assure(worlds, target, probability, limits=limits, serving_tokens=demand)
-    flops, allocations, choices = None, None, None
-    rows: list[dict[str, Any]] = []
-    notices = list(worlds.notices)
-    optimum = flat = serving = beyond = None
-    if amount is not None or assured is not None:
-        if amount is not None:
-            flops, what = rates.flops(amount), f"spending {amount}"
-        else:
-            assert assured is not None
-            flops = np.asarray(assured.flops)
-            what = f"reaching {target:g} with probability {probability:g} ({format_flop(assured.flops)} FLOP)"
-        if amount is None or amount.unit != DAYS:
-            rates.check_deadline(flops, what)
-        elif cost.deadline_days is not None and amount.value > cost.deadline_days:
-            raise InfeasibleError(
-                f"The deadline of {cost.deadline_days:g} days binds: {amount} of the cluster were asked for. Feasible: "
-                f"{cost.deadline_days:g} days."
-            )
-        allocations = Allocations(flops, limits, demand, worlds.compute, not worlds.repeats)
-        choices = choose(worlds, allocations, rules, level=level, target_loss=target)
-        rows = _rows(worlds, allocations, choices, rates, level, target, ci_prob)
-        optimum = _optimum(allocations, choices, ci_prob)
-        flat = _flat(worlds, allocations, choices)
-        notices += _binding(allocations, rows[0])
-        n, d = rows[0]["params"], rows[0]["tokens"]
-        beyond = float(decades_beyond(worlds.runs, [n], [d], worlds.compute)["flops"][0])
+        with watch("assurance"):
+            assured = assure(worlds, target, asked.probability, limits=limits, serving_tokens=demand)
+    if asked.budget is not None or assured is not None:
+        with watch("rules"):
+            flops = _compute(asked, rates, assured)
+            allocations = Allocations(flops, limits, demand, worlds.compute, not worlds.repeats)
+            found = _found(worlds, allocations, asked, rates)
+        with watch("fan"):
+            found = replace(found, fan=tuple(_fan(worlds, allocations, assured, ci_prob)))
         if served is not None:
-            serving = _serving(worlds, allocations, served, target, ci_prob)
-    comparison = None
-    if candidates:
+            with watch("serving"):
+                found = replace(found, serving=_serving(worlds, allocations, served, target, ci_prob))
+    if asked.plans:
         comparison = compare_plans(
-            worlds, candidates, rates, level=level, target_loss=target, serving_tokens=demand, ci_prob=ci_prob
+            worlds, asked.plans, rates, level=asked.level, target_loss=target, serving_tokens=demand, ci_prob=ci_prob
         )
     return Decision(
-        decisions=tuple(rows),
-        budget=amount,
-        budget_flops=None if flops is None else interval_value(np.atleast_1d(flops), ci_prob),
-        optimum=optimum,
-        flat=flat,
+        decisions=found.rows,
+        budget=asked.budget,
+        budget_flops=found.flops,
+        optimum=found.optimum,
+        flat=found.flat,
         assurance=assured,
-        serving=serving,
+        serving=found.serving,
         comparison=comparison,
-        fan=() if allocations is None else tuple(_fan(worlds, allocations, assured, ci_prob)),
+        fan=found.fan,
         cost_model=cost,
         limits=limits,
-        level=level,
+        level=asked.level,
         target_loss=target,
         law_weights=worlds.law_weights,
         weights_from=worlds.weights_from,
         compute=worlds.compute.title,
-        decades_beyond=beyond,
+        decades_beyond=found.beyond,
         ci_prob=ci_prob,
-        random_seed=seed,
+        random_seed=worlds.random_seed,
         runs_sha256=worlds.runs.sha256,
-        notices=tuple(notices),
+        notices=(*worlds.notices, *found.notices),
         seconds=watch.seconds,
     )
 
 
+def _compute(asked: Request, rates: Rates, assured: Assurance | None) -> np.ndarray:
+    """FLOP of the budget, or of the assured one, that the deadline allows."""
+    amount, deadline = asked.budget, asked.cost.deadline_days
+    if amount is None:
+        assert assured is not None
+        reaching = f"reaching {asked.target_loss:g} with probability {asked.probability:g}"
+        rates.check_deadline(assured.flops, f"{reaching} ({format_flop(assured.flops)} FLOP)")
+        return np.asarray(assured.flops)
+    flops = rates.flops(amount)
+    if amount.unit != DAYS:
+        rates.check_deadline(flops, f"spending {amount}")
+    elif deadline is not None and amount.value > deadline:
+        raise InfeasibleError(
+            f"The deadline of {deadline:g} days binds: {amount} of the cluster were asked for. Feasible: "
+            f"{deadline:g} days."
+        )
+    return flops
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What comes of a budget: the parts of a `Decision`."""
+
+    rows: tuple[dict[str, Any], ...] = ()
+    flops: dict[str, Any] | None = None
+    optimum: dict[str, Any] | None = None
+    flat: dict[str, Any] | None = None
+    beyond: float | None = None
+    notices: tuple[Notice, ...] = ()
+    fan: tuple[dict[str, float], ...] = ()
+    serving: dict[str, Any] | None = None
+
+
+def _found(worlds: Outcomes, allocations: Allocations, asked: Request, rates: Rates) -> _Found:
+    choices = choose(worlds, allocations, asked.rules, level=asked.level, target_loss=asked.target_loss)
+    rows = _rows(worlds, allocations, choices, asked, rates)
+    beyond = decades_beyond(worlds.runs, [rows[0]["params"]], [rows[0]["tokens"]], worlds.compute)["flops"]
+    return _Found(
+        rows=tuple(rows),
+        flops=interval_value(np.atleast_1d(allocations.flops), asked.ci_prob),
+        optimum=_optimum(allocations, choices, asked.ci_prob),
+        flat=_flat(worlds, allocations, choices),
+        beyond=float(beyond[0]),
+        notices=tuple(_binding(allocations, rows[0])),
+    )
+
+
 def _rows(
-    worlds: Outcomes,
-    allocations: Allocations,
-    choices: Choices,
-    rates: Rates,
-    level: float,
-    target: float | None,
-    ci_prob: float,
+    worlds: Outcomes, allocations: Allocations, choices: Choices, asked: Request, rates: Rates
 ) -> list[dict[str, Any]]:
+    level, target, ci_prob = asked.level, asked.target_loss, asked.ci_prob
     n = choices.params
     d = allocations.tokens(n)
     training = allocations.training_flops(n, d)

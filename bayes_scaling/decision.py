@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.assurance import Assurance
-from bayes_scaling.costs import FLOPS, HOURS, Amount, CostModel
+from bayes_scaling.costs import FLOPS, HOURS, MONEY, Amount, CostModel
 from bayes_scaling.errors import Notice
 from bayes_scaling.limits import Limits
 from bayes_scaling.provenance import envelope
@@ -88,11 +88,7 @@ class Decision:
         if self.best is not None:
             parts.append(self._plan_words(self.best))
         if self.flat is not None and self.best is not None:
-            low, high = self.flat["params"]["lower"], self.flat["params"]["upper"]
-            parts.append(
-                f"Sizes from {format_count(low)} to {format_count(high)} cost at most "
-                f"{100 * self.flat['within']:g} % more loss on the same budget."
-            )
+            parts.append(self._flat_words(self.flat))
         if self.assurance is not None:
             a = self.assurance
             parts.append(
@@ -104,6 +100,14 @@ class Decision:
             parts.append(f"Of the plans, {first['name']} is the best with probability {first['p_best']:.2f}.")
         return " ".join(parts)
 
+    def _flat_words(self, flat: Mapping[str, Any]) -> str:
+        low, high = flat["params"]["lower"], flat["params"]["upper"]
+        sizes = flat.get("sizes")
+        if sizes and len(sizes) == 1:
+            return f"Every other size on offer loses more than {100 * flat['within']:g} %."
+        named = ", ".join(format_count(s) for s in sizes) if sizes else f"{format_count(low)} to {format_count(high)}"
+        return f"Sizes within {100 * flat['within']:g} % of the best loss on this budget: {named}."
+
     def _plan_words(self, row: Mapping[str, Any]) -> str:
         if self.budget is not None:
             purse = f"With {self.budget}"
@@ -114,7 +118,8 @@ class Decision:
         target = ""
         if row["p_target"] is not None:
             target = f", at or below {self.target_loss:g} with probability {row['p_target']:.2f}"
-        cost = "" if self.cost_model.unit == FLOPS else f" for {cost_words(row['cost'], self.cost_model.unit)}"
+        told = self.cost_model.unit == FLOPS or (self.budget is not None and self.budget.unit in (MONEY, HOURS))
+        cost = "" if told else f" for {cost_words(row['cost'], self.cost_model.unit)}"
         return (
             f"{purse}, train {plan}{cost} ({RULES[row['rule']]}): a loss of {seen['median']:.3f}, "
             f"{seen['lower']:.3f} to {seen['upper']:.3f} with probability {self.ci_prob:g}{target}."
