@@ -97,7 +97,7 @@ class Decision:
             )
         if self.comparison is not None and len(self.comparison["plans"]) > 1:
             first = max(self.comparison["plans"], key=lambda r: r["p_best"])
-            parts.append(f"Of the plans, {first['name']} is the best with probability {first['p_best']:.2f}.")
+            parts.append(f"Of the plans, {first['name']} is the best with probability {_chance(first['p_best'])}.")
         return " ".join(parts)
 
     def _flat_words(self, flat: Mapping[str, Any]) -> str:
@@ -117,7 +117,7 @@ class Decision:
         seen, plan = row["new_run"], f"{format_count(row['params'])} parameters on {format_count(row['tokens'])} tokens"
         target = ""
         if row["p_target"] is not None:
-            target = f", at or below {self.target_loss:g} with probability {row['p_target']:.2f}"
+            target = f", at or below {self.target_loss:g} with probability {_chance(row['p_target'])}"
         told = self.cost_model.unit == FLOPS or (self.budget is not None and self.budget.unit in (MONEY, HOURS))
         cost = "" if told else f" for {cost_words(row['cost'], self.cost_model.unit)}"
         return (
@@ -186,6 +186,11 @@ class Decision:
 
     def _repr_html_(self) -> str:
         return str(self.to_frame().to_html(index=False))
+
+
+def _chance(p: float) -> str:
+    """Two digits, and never a certainty."""
+    return "over 0.99" if p > 0.99 else "under 0.01" if p < 0.01 else f"{p:.2f}"
 
 
 def cost_words(cost: Mapping[str, Any], unit: str) -> str:

@@ -176,7 +176,25 @@ class Allocations:
         if limits is not None:
             low = max(low, np.log(limits.min_params)) if limits.min_params else low
             high = min(high, np.log(limits.max_params)) if limits.max_params else high
+            low = low if low > high else max(low, min(high, self._all_tokens()))
         return float(low), float(high)
+
+    def _all_tokens(self) -> float:
+        """Log of the smallest model that uses the budget up on all the tokens there are: a smaller one leaves money."""
+        cap = self.limits.max_tokens
+        if not self.capped or cap is None:
+            return -np.inf
+        least = float(np.min(self.flops))
+
+        def left(u: float) -> float:
+            n = np.exp(u)
+            return least - float(self.compute.flops(n, cap)) - SERVING_FLOP * n * self.serving_tokens
+
+        low, high = np.log(1e-3), np.log(least)
+        for _ in range(80):
+            middle = 0.5 * (low + high)
+            low, high = (middle, high) if left(middle) > 0 else (low, middle)
+        return float(0.5 * (low + high))
 
     def grid(self, step: float = 0.4) -> np.ndarray:
         """Log N from end to end, or the menu, dims (point,)."""

@@ -237,4 +237,5 @@ def _minimax(outcomes: Outcomes, allocations: Allocations, laws: Sequence[int], 
     def worst(u: np.ndarray) -> np.ndarray:
         return (losses(u) - best).max(axis=0, keepdims=True)
 
-    return float(minimise(worst, grid, (on_grid - best).max(axis=0, keepdims=True))[0][0])
+    # Where two laws are equally unkind there is a corner.
+    return float(minimise(worst, grid, (on_grid - best).max(axis=0, keepdims=True), close=1e-5)[0][0])

@@ -20,7 +20,9 @@ ROUNDING = 1e-13
 Objective = Callable[[np.ndarray], np.ndarray]
 
 
-def minimise(objective: Objective, grid: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def minimise(
+    objective: Objective, grid: np.ndarray, values: np.ndarray, close: float = CLOSE
+) -> tuple[np.ndarray, np.ndarray]:
     """Where each function is lowest.
 
     Parameters
@@ -31,6 +33,8 @@ def minimise(objective: Objective, grid: np.ndarray, values: np.ndarray) -> tupl
         Increasing, dims (point,): the range searched, fine enough to tell valleys apart.
     values
         On the grid, dims (problem, point).
+    close
+        How far apart the points of the finest grid may be: less for functions with a corner, which no polynomial has.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def minimise(objective: Objective, grid: np.ndarray, values: np.ndarray) -> tupl
         best = np.argmin(found, axis=1)
         better = found[every, best] <= value
         u, value = np.where(better, points[every, best], u), np.where(better, found[every, best], value)
-        if np.max(high - low) <= CLOSE * (POINTS - 1) * 1.0001:
+        if np.max(high - low) <= close * (POINTS - 1) * 1.0001:
             break
         low = points[every, np.maximum(best - 1, 0)]
         high = points[every, np.minimum(best + 1, POINTS - 1)]

@@ -7,6 +7,7 @@ for a total budget, the least loss under 6 N D + 2 N T = C. Each draw of the pos
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from bayes_scaling.units import format_count, parse_count
 MOST = 500
 """Draws: each is a nested search, and an interval needs no more."""
 
-LARGEST_COUNT = 1e22
-BISECTIONS = 30
+FEWEST_PARAMS, MOST_PARAMS = 1e5, 1e16
+FEWEST_TOKENS, LARGEST_COUNT = 1e6, 1e21
+TOKEN_STEPS = 31
+BISECTIONS = 13
 SECANTS = 3
 STEP = 0.4
 
@@ -101,10 +104,17 @@ def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> 
     def gap(log_d: np.ndarray) -> np.ndarray:
         return outcomes.log_curve(n, np.exp(log_d)) - log_target
 
-    low = np.full(n.shape, np.log(SMALLEST_TOKENS))
-    high = np.full(n.shape, np.log(LARGEST_COUNT))
-    out_of_reach = gap(high) > 0
-    at_once = gap(low) <= 0
+    # Where a discrepancy grows faster than the law falls, the loss turns up again: the first crossing counts.
+    steps = np.linspace(np.log(FEWEST_TOKENS), np.log(LARGEST_COUNT), TOKEN_STEPS)
+    low, high = np.full(n.shape, steps[0]), np.full(n.shape, steps[0])
+    open_ = gap(high) > 0
+    at_once = ~open_
+    for before, after in pairwise(steps):
+        if not open_.any():
+            break
+        crossed = open_ & (gap(np.full(n.shape, after)) <= 0)
+        low, high = np.where(crossed, before, low), np.where(crossed, after, high)
+        open_ &= ~crossed
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
         above = gap(middle) > 0
@@ -118,8 +128,7 @@ def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> 
         a, fa = b, fb
         b = np.clip(b - np.nan_to_num(step), low - 1e-4, high + 2e-4)
         fb = gap(b)
-    found = np.where(at_once, SMALLEST_TOKENS, np.exp(b))
-    return np.where(out_of_reach, np.inf, found)
+    return np.where(open_, np.inf, np.where(at_once, FEWEST_TOKENS, np.exp(b)))
 
 
 def cheapest(outcomes: Outcomes, target_loss: Any, served: np.ndarray) -> Lifetime:
@@ -145,11 +154,11 @@ def cheapest(outcomes: Outcomes, target_loss: Any, served: np.ndarray) -> Lifeti
         with np.errstate(invalid="ignore"):
             return np.log(outcomes.compute.flops(n, d) + SERVING_FLOP * n * served[:, None])
 
-    grid = np.arange(np.log(SMALLEST_PARAMS), np.log(1e17), STEP)
+    grid = np.arange(np.log(FEWEST_PARAMS), np.log(MOST_PARAMS), STEP)
     values = total(np.broadcast_to(grid, (outcomes.n_draws, len(grid))))
     possible = np.isfinite(values).any(axis=1)
     if not possible.any():
-        lowest = np.exp(outcomes.log_curve(np.array([1e17]), np.array([LARGEST_COUNT])).min())
+        lowest = np.exp(outcomes.log_curve(np.array([MOST_PARAMS]), np.array([LARGEST_COUNT])).min())
         raise InfeasibleError(
             f"A loss of {np.min(target_loss):g} is below what any model reaches under these laws, whatever it costs; "
             f"the lowest is {lowest:.4f}."

@@ -210,16 +210,18 @@ def _text(result: Decision) -> list[str | output.Table]:
 
 
 def _rules(result: Decision) -> list[str | output.Table]:
+    from bayes_scaling.costs import FLOPS
     from bayes_scaling.decision import cost_words
 
     percent = output.percent(result.ci_prob)
+    plain = result.cost_model.unit == FLOPS
     rows = [
         [
             row["rule"],
             format_count(row["params"]),
             format_count(row["tokens"]),
             format_flop(row["flops"]),
-            cost_words(row["cost"], result.cost_model.unit),
+            *([] if plain else [cost_words(row["cost"], result.cost_model.unit)]),
             f"{row['loss']['mean']:.4f} ± {_error(row['mcse']['loss'])}",
             output.interval(row["new_run"], _loss),
             f"{row['cvar']:.4f} ± {_error(row['mcse']['cvar'])}",
@@ -229,7 +231,17 @@ def _rules(result: Decision) -> list[str | output.Table]:
         for row in result.decisions
     ]
     worst = f"worst {output.percent(1 - result.level)}"
-    headers = ["rule", "params", "tokens", "FLOP", "cost", "expected loss", f"{percent} of runs", worst, "regret"]
+    headers = [
+        "rule",
+        "params",
+        "tokens",
+        "FLOP",
+        *([] if plain else ["cost"]),
+        "expected loss",
+        f"{percent} of runs",
+        worst,
+        "regret",
+    ]
     blocks: list[str | output.Table] = [
         "By rule; losses in nats per token, ± the Monte-Carlo error",
         output.Table([*headers, "p target"], rows),
