@@ -222,7 +222,7 @@ def assure(
     if not (np.isfinite(target_loss) and target_loss > 0):
         raise UsageError(f"The target loss {target_loss:g} must be a positive number of nats per token.")
     path = trace(outcomes, budget_grid(outcomes), limits, serving_tokens)
-    reached = log_odds_of_missing(outcomes, path.log_curve, path.training_flops, target_loss)[1]
+    reached = outcomes.p_reached(target_loss, path.log_curve, path.training_flops).mean(axis=0)
     enough = np.flatnonzero(reached >= probability)
     if not len(enough):
         raise InfeasibleError(_unattainable(outcomes, target_loss, probability, limits, serving_tokens, path, reached))
@@ -282,7 +282,7 @@ def _plan_at(
     params = np.exp(np.array([u]))
     tokens = allocations.tokens(params)
     curve = outcomes.log_curve(params, tokens)
-    hit, _ = outcomes.p_below(target, curve, allocations.training_flops(params, tokens))
+    hit = outcomes.p_reached(target, curve, allocations.training_flops(params, tokens))
     return flops, float(params[0]), float(tokens[0]), hit[:, 0]
 
 
@@ -360,7 +360,7 @@ def _unattainable(
         if getattr(limits, name):
             freed = _without(limits, name)
             other = trace(outcomes, path.budgets, freed, serving_tokens)
-            p = log_odds_of_missing(outcomes, other.log_curve, other.training_flops, target)[1]
+            p = outcomes.p_reached(target, other.log_curve, other.training_flops).mean(axis=0)
             if p.max() >= probability:
                 c = other.budgets[np.argmax(p >= probability)]
                 binding.append(f"The limit on {words} binds: without it about {format_flop(c)} FLOP would do.")

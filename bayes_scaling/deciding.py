@@ -292,7 +292,7 @@ def _rows(
     loss = np.exp(curve)
     seen = worlds.new_run(curve, training)
     regret = loss - choices.best_loss[:, None]
-    hit = None if target is None else worlds.p_below(target, curve, training)[0]
+    hit = None if target is None else worlds.p_reached(target, curve, training)
     finite_mean = all(m.noise.finite_mean for m in worlds.members)
     q, q_error = quantile(loss, level), quantile_mcse(loss, level)
     worst, worst_error = cvar(loss, level), cvar_mcse(loss, level)

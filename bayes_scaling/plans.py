@@ -88,7 +88,7 @@ def compare_plans(
     lowest = loss.min(axis=1, keepdims=True)
     wins = (loss <= lowest).astype(float)
     best = wins / wins.sum(axis=1, keepdims=True)  # plans that are the same share the win
-    hit = outcomes.p_below(target_loss, log_curve, training)[0] if target_loss is not None else None
+    hit = outcomes.p_reached(target_loss, log_curve, training) if target_loss is not None else None
     worst, worst_error = cvar(loss, level), cvar_mcse(loss, level)
     regret = loss - lowest
     rows = []

@@ -34,7 +34,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--target-loss", type=values.loss, metavar="LOSS", help="loss to end at or below, nats per token"
     )
     group.add_argument(
-        "--probability", type=_number("--probability"), default=0.9, help="of the target, for the assured budget (0.9)"
+        "--probability",
+        type=_number("--probability"),
+        default=0.9,
+        help="of the target, for the assured budget (default: 0.9)",
     )
     group.add_argument(
         "--inference-tokens",
