@@ -31,8 +31,12 @@ from bayes_scaling.rules import (
     quantile_mcse,
 )
 from bayes_scaling.serving import MOST, best_for_budget, cheapest, demand_draws
-from bayes_scaling.summaries import interval_value
+from bayes_scaling.summaries import interval_value, tail_probs
 from bayes_scaling.units import format_count, format_flop
+
+FLAT_POINTS = 201
+FLAT_SHOWN = 4.0
+"""Sizes are listed up to that many times the loss that counts as flat."""
 
 
 def decide(
@@ -275,7 +279,7 @@ def _found(worlds: Outcomes, allocations: Allocations, asked: Request, rates: Ra
         rows=tuple(rows),
         flops=interval_value(np.atleast_1d(allocations.flops), asked.ci_prob),
         optimum=_optimum(allocations, choices, asked.ci_prob),
-        flat=_flat(worlds, allocations, choices),
+        flat=_flat(worlds, allocations, choices, asked.ci_prob),
         beyond=float(beyond[0]),
         notices=tuple(_binding(allocations, rows[0])),
     )
@@ -338,8 +342,8 @@ def _optimum(allocations: Allocations, choices: Choices, ci_prob: float) -> dict
     return {name: interval_value(v, ci_prob) for name, v in values.items()}
 
 
-def _flat(worlds: Outcomes, allocations: Allocations, choices: Choices) -> dict[str, Any]:
-    """The sizes whose expected loss is within 0.5 % of the best: near enough on some of the draws."""
+def _flat(worlds: Outcomes, allocations: Allocations, choices: Choices, ci_prob: float) -> dict[str, Any]:
+    """The sizes whose expected loss is within 0.5 % of the best, and what others cost: near enough on some draws."""
     rows = np.linspace(0, worlds.n_draws - 1, min(worlds.n_draws, MOST)).round().astype(int)
     few = worlds.take(rows)
     if allocations.menu is not None:
@@ -347,17 +351,38 @@ def _flat(worlds: Outcomes, allocations: Allocations, choices: Choices) -> dict[
     else:
         low, high = allocations.range
         centre = np.log(choices.grid[np.argmin(choices.expected_on_grid)])
-        grid = np.linspace(max(low, centre - 5), min(high, centre + 5), 201)
+        grid = np.linspace(max(low, centre - 5), min(high, centre + 5), FLAT_POINTS)
     n = np.exp(grid)
     d = allocations.tokens(n)
-    loss = expected(few.loss(n, d if d.ndim == 1 else d[rows]))
+    few_loss = few.loss(n, d if d.ndim == 1 else d[rows])
+    loss = expected(few_loss)
     good = n[loss <= loss.min() * (1 + FLATNESS)]
     ends = {"lower": float(good.min()), "upper": float(good.max())}
     bought = np.atleast_2d(allocations.tokens(np.array([ends["upper"], ends["lower"]])))
     few_tokens, many_tokens = np.median(bought, axis=0)
-    out = {"params": ends, "tokens": {"lower": float(few_tokens), "upper": float(many_tokens)}, "within": FLATNESS}
+    out: dict[str, Any] = {
+        "params": ends,
+        "tokens": {"lower": float(few_tokens), "upper": float(many_tokens)},
+        "within": FLATNESS,
+    }
     if allocations.menu is not None:
         out["sizes"] = [float(v) for v in good]
+    # Draw by draw against the best plan, so that what moves both alike is not counted.
+    best = int(np.argmin(loss))
+    ratio = few_loss / few_loss[:, [best]] - 1
+    low_q, high_q = np.quantile(ratio, tail_probs(ci_prob), axis=0)
+    excess, typical = loss / loss[best] - 1, np.median(np.atleast_2d(d), axis=0)
+    keep = np.flatnonzero(excess <= FLAT_SHOWN * FLATNESS)
+    out["curve"] = [
+        {
+            "params": float(n[j]),
+            "tokens": float(typical[j]),
+            "excess": float(excess[j]),
+            "lower": float(low_q[j]),
+            "upper": float(high_q[j]),
+        }
+        for j in keep
+    ]
     return out
 
 
