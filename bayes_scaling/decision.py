@@ -95,7 +95,11 @@ class Decision:
                 f"{format_flop(a.flops)} FLOP are the least that reach {a.target_loss:g} with probability "
                 f"{a.probability:g}."
             )
-        if self.comparison is not None and len(self.comparison["plans"]) > 1:
+        if self.comparison is not None and len(self.comparison["plans"]) == 1:
+            only = self.comparison["plans"][0]
+            span = f"{only['loss']['lower']:.3f} to {only['loss']['upper']:.3f} with probability {self.ci_prob:g}"
+            parts.append(f"The plan {only['name']}: an expected loss of {only['loss']['mean']:.3f}, {span}.")
+        elif self.comparison is not None:
             first = max(self.comparison["plans"], key=lambda r: r["p_best"])
             parts.append(f"Of the plans, {first['name']} is the best with probability {_chance(first['p_best'])}.")
         return " ".join(parts)

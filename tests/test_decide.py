@@ -110,6 +110,25 @@ def test_outcomes_are_the_draws_of_the_forecast(blend):
     np.testing.assert_allclose(worlds.take(some).loss(n, d), told.draws[some], rtol=1e-12)
 
 
+def test_evidence_and_runs_are_averaged_as_forecasts_are(tiny_runs, blend, monkeypatch):
+    from bayes_scaling import outcomes as module
+    from bayes_scaling.comparing import Evidence
+
+    asked = []
+    monkeypatch.setattr(module, "validated_average", lambda fits, random_seed: (asked.append(fits), (blend, None))[1])
+    monkeypatch.setattr(module, "average", lambda runs, **k: (asked.append(runs), blend)[1])
+    probability = {f.law.name: 0.5 for f in blend.fits}
+    evidence = Evidence(tiny_runs, blend.fits, {}, {}, {}, probability, ())
+    by_evidence = bs.decide(evidence, budget=1e24, rules=["expected"])
+    by_runs = bs.decide(tiny_runs, budget=1e24, rules=["expected"])
+    assert asked == [blend.fits, tiny_runs]
+    assert by_evidence.decisions == by_runs.decisions == bs.decide(blend, budget=1e24, rules=["expected"]).decisions
+    # By evidence alone where that is asked for: no discrepancy, equal weights.
+    alone = bs.decide(evidence.ensemble(), budget=1e24, rules=["expected"])
+    assert alone.weights_from == "evidence"
+    assert alone.law_weights == pytest.approx(probability)
+
+
 def test_a_mixture_has_as_many_draws_of_each_law_as_it_weighs(tiny_runs):
     low, high = (
         by_hand(tiny_runs, HOFFMANN, draws=400),
@@ -545,6 +564,11 @@ def test_plans_are_compared_in_the_same_draws(cloud):
     assert found["differences"][2]["p_lower"] == 0.5
     assert (rows[2]["price"], rows[2]["cost"], rows[1]["price"]) == (5.0, None, None)
     assert rows[0]["regret"] == pytest.approx(np.maximum(gap, 0).mean())
+    one = bs.decide(cloud, plans=plans[:1])
+    assert one.decisions == ()
+    assert one.sentence.startswith("The plan long: an expected loss of")
+    likely = "long" if rows[0]["p_best"] > 0.5 else "13B on 1T"
+    assert f"Of the plans, {likely} is the best" in bs.decide(cloud, plans=plans[:2]).sentence
 
 
 # --- the whole ------------------------------------------------------------------------------------------

@@ -123,9 +123,8 @@ def _rules(data: Data) -> Table:
         Column("tokens", lambda r: w.count(r["tokens"])),
         Column("expected loss", lambda r: _with_error(r["loss_mean"], r["mcse_loss"])),
         Column(f"one run, {w.prob(data['ci_prob'])}", lambda r: _range(r, "new_run")),
-        Column(f"{w.prob(body['level'])} quantile", lambda r: w.fixed(r["quantile"], 4)),
         Column("worst tenth" if body["level"] == 0.9 else "worst", lambda r: _with_error(r["cvar"], r["mcse_cvar"])),
-        Column("regret", lambda r: _with_error(r["regret"], r["mcse_regret"], 5)),
+        Column("regret", lambda r: w.fixed(r["regret"], 4)),
     ]
     if body["decisions"][0]["p_target"] is not None:
         columns.append(Column("P(target)", lambda r: w.percent(r["p_target"])))
@@ -137,8 +136,8 @@ def _rules(data: Data) -> Table:
     return Table("decide_rules", "What each rule would train", rows, tuple(columns), note)
 
 
-def _with_error(value: float, error: float, digits: int = 4) -> str:
-    return f"{w.fixed(value, digits)} ± {w.fixed(error, digits)}"
+def _with_error(value: float, error: float) -> str:
+    return f"{w.fixed(value, 4)} ± {w.fixed(error, 4)}"
 
 
 def _range(row: Mapping[str, Any], name: str) -> str:
