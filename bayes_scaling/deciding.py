@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.asking import Request, ask
 from bayes_scaling.assurance import PER_DECADE, Assurance, assure, fan, trace
 from bayes_scaling.compute import SIX_ND, ComputeModel
-from bayes_scaling.costs import DAYS, Amount, CostModel, Rates, draw_rates, parse_amount
+from bayes_scaling.costs import DAYS, Amount, CostModel, Rates, draw_rates
 from bayes_scaling.decision import Decision
-from bayes_scaling.errors import InfeasibleError, Notice, UsageError
+from bayes_scaling.errors import InfeasibleError, Notice
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.frontiers import FLATNESS
-from bayes_scaling.limits import NO_LIMITS, SERVING_FLOP, Allocations, Limits
+from bayes_scaling.limits import SERVING_FLOP, Allocations, Limits
 from bayes_scaling.outcomes import Outcomes, outcomes
-from bayes_scaling.plans import Plan, as_plan, compare_plans
+from bayes_scaling.plans import Plan, compare_plans
 from bayes_scaling.provenance import Stopwatch
 from bayes_scaling.rules import (
     Choices,
-    check_rules,
     choose,
     cvar,
     cvar_mcse,
@@ -104,70 +104,6 @@ def decide(
     return answer(source, asked, compute=compute, random_seed=random_seed, progressbar=progressbar, **inputs)
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `decide` is asked, checked as far as it can be before there is a posterior. Fields as in `decide`."""
-
-    budget: Amount | None
-    target_loss: float | None
-    probability: float
-    inference_tokens: Any
-    rules: tuple[str, ...]
-    level: float
-    limits: Limits
-    cost: CostModel
-    plans: tuple[Plan, ...]
-    ci_prob: float
-
-
-def ask(
-    *,
-    budget: float | str | Amount | None = None,
-    target_loss: float | None = None,
-    probability: float = 0.9,
-    inference_tokens: Any = None,
-    rules: Sequence[str] | None = None,
-    level: float = 0.9,
-    limits: Limits | None = None,
-    cost: CostModel | None = None,
-    plans: Sequence[Plan | Mapping[str, Any]] = (),
-    ci_prob: float = 0.9,
-) -> Request:
-    """A checked request; arguments and errors as `decide`."""
-    cost = cost or CostModel()
-    wanted = check_rules(rules, target_loss)
-    for name, value in (("level", level), ("probability", probability)):
-        if not 0 < value < 1:
-            raise UsageError(f"The {name} {value:g} must lie between 0 and 1, such as 0.9.")
-    if target_loss is not None and not (np.isfinite(target_loss) and target_loss > 0):
-        raise UsageError(f"The target loss {target_loss:g} must be a positive number of nats per token.")
-    amount = None if budget is None else parse_amount(budget)
-    candidates = tuple(as_plan(p) for p in plans)
-    if amount is None and target_loss is None and cost.deadline_days and cost.devices:
-        amount = Amount(cost.deadline_days, DAYS)
-    if amount is None and target_loss is None and not candidates:
-        raise UsageError(
-            "Nothing to decide: give a budget (--budget 1e24), a target (--target-loss 2.05), a cluster with a "
-            "deadline, or plans (--plan params=7B,tokens=1T)."
-        )
-    if amount is not None:
-        draw_rates(cost, 1).flops(amount)
-    if inference_tokens is not None:
-        demand_draws(inference_tokens, 2)
-    return Request(
-        amount,
-        target_loss,
-        probability,
-        inference_tokens,
-        wanted,
-        level,
-        limits or NO_LIMITS,
-        cost,
-        candidates,
-        ci_prob,
-    )
-
-
 def answer(
     source: Any,
     asked: Request,
@@ -244,7 +180,14 @@ def _compute(asked: Request, rates: Rates, assured: Assurance | None) -> np.ndar
     if amount is None:
         assert assured is not None
         reaching = f"reaching {asked.target_loss:g} with probability {asked.probability:g}"
-        rates.check_deadline(assured.flops, f"{reaching} ({format_flop(assured.flops)} FLOP)")
+        try:
+            rates.check_deadline(assured.flops, f"{reaching} ({format_flop(assured.flops)} FLOP)")
+        except InfeasibleError as error:
+            able = rates.by_deadline()
+            if able is None:
+                raise
+            chance = np.interp(np.log(np.median(able)), np.log(assured.budgets), assured.probabilities)
+            raise InfeasibleError(f"{error} By then the target is reached with probability {chance:.3f}.") from None
         return np.asarray(assured.flops)
     flops = rates.flops(amount)
     if amount.unit != DAYS:

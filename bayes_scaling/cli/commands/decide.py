@@ -14,8 +14,8 @@ from bayes_scaling.errors import UsageError
 from bayes_scaling.units import format_count, format_flop, parse_count
 
 if TYPE_CHECKING:
+    from bayes_scaling.asking import Request
     from bayes_scaling.costs import CostModel
-    from bayes_scaling.deciding import Request
     from bayes_scaling.decision import Decision
     from bayes_scaling.limits import Limits
 
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    from bayes_scaling.deciding import ask
+    from bayes_scaling.asking import ask
 
     return ask(
         budget=arguments.budget,
