@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.devices import Device, get_device
+from bayes_scaling.accelerators import Device, get_device
 from bayes_scaling.errors import InfeasibleError, UsageError
 from bayes_scaling.prior import Prior
 from bayes_scaling.units import format_count, format_flop, parse_count, parse_flop

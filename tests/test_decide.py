@@ -9,11 +9,11 @@ from scipy.optimize import brentq
 from test_answers import BESIROGLU, HOFFMANN, by_hand, loss_at
 
 import bayes_scaling as bs
+from bayes_scaling.accelerators import all_devices, get_device
 from bayes_scaling.asking import ask
 from bayes_scaling.assurance import assure, budget_grid, trace
 from bayes_scaling.averaging import Averaging
 from bayes_scaling.costs import CostModel, draw_rates, parse_amount
-from bayes_scaling.devices import all_devices, get_device
 from bayes_scaling.ensemble import ensemble, validated
 from bayes_scaling.errors import DataError, InfeasibleError, UsageError
 from bayes_scaling.forecasting import forecast

@@ -139,8 +139,8 @@ def _limits(arguments: argparse.Namespace) -> Limits:
 
 
 def _cost(arguments: argparse.Namespace) -> CostModel:
+    from bayes_scaling.accelerators import get_device
     from bayes_scaling.costs import UTILISATION, CostModel, parse_price
-    from bayes_scaling.devices import get_device
     from bayes_scaling.prior import Prior
 
     price, currency = parse_price(arguments.price, arguments.budget)
