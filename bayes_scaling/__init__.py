@@ -36,6 +36,10 @@ _HOMES = {
     "forecast": "forecasting",
     "Frontier": "frontiers",
     "frontier": "frontiers",
+    "CostModel": "costs",
+    "Limits": "limits",
+    "Decision": "decision",
+    "decide": "deciding",
     "Report": "reporting",
     "report": "reporting",
 }
@@ -61,6 +65,9 @@ if TYPE_CHECKING:
     from bayes_scaling.backtesting import Backtest, backtest
     from bayes_scaling.clusters import cluster
     from bayes_scaling.comparing import Evidence, compare
+    from bayes_scaling.costs import CostModel
+    from bayes_scaling.deciding import decide
+    from bayes_scaling.decision import Decision
     from bayes_scaling.ensemble import Ensemble
     from bayes_scaling.fitting import Fit, fit, sample
     from bayes_scaling.fleets import fleet
@@ -68,6 +75,7 @@ if TYPE_CHECKING:
     from bayes_scaling.frontiers import Frontier, frontier
     from bayes_scaling.law import Parameter, ScalingLaw
     from bayes_scaling.laws import all_laws, get_law
+    from bayes_scaling.limits import Limits
     from bayes_scaling.load import load_runs
     from bayes_scaling.members import Fleet
     from bayes_scaling.model import build

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_scaling.averaging import Averaging
-from bayes_scaling.distance import Distance, discrepancy
+from bayes_scaling.distance import Distance, slopes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,15 @@ class Blend:
     scale: np.ndarray
     seed: int
 
+    @property
+    def slopes(self) -> np.ndarray:
+        """Of the discrepancy's lines, dims (draw, 3)."""
+        return slopes(self.scale, np.random.default_rng([self.seed, 211]))
+
     def log_curve(self, log_curves: Sequence[np.ndarray], where: Distance) -> np.ndarray:
         """Blended log loss plus discrepancy, dims (draw, query), from each law's with dims (its draw, query)."""
         blended = sum(self.shares[:, i, None] * curve[self.picks[:, i]] for i, curve in enumerate(log_curves))
-        return blended + discrepancy(where, self.scale, np.random.default_rng([self.seed, 211]))
+        return blended + self.slopes @ where.lines
 
     def noise(self, noises: Sequence[np.ndarray]) -> np.ndarray:
         """Each draw's noise, taken from its component's, dims (draw, query)."""

@@ -60,7 +60,11 @@ def distance(runs: Runs, params: Any, tokens: Any, compute: ComputeModel = SIX_N
     )
 
 
+def slopes(scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draws of the slopes of the three lines of log loss, dims (draw, 3); `scale` per decade has dims (draw,)."""
+    return rng.standard_normal((len(scale), 3)) * scale[:, None]
+
+
 def discrepancy(where: Distance, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws of the discrepancy of log loss, dims (draw, query); `scale` per decade has dims (draw,)."""
-    slopes = rng.standard_normal((len(scale), 3)) * scale[:, None]
-    return slopes @ where.lines
+    return slopes(scale, rng) @ where.lines

@@ -40,6 +40,12 @@ class DataError(BayesScalingError):
     exit_code = 3
 
 
+class InfeasibleError(BayesScalingError):
+    """A request that cannot be met: the message names the limit that binds, and what would be feasible."""
+
+    exit_code = 3
+
+
 class FitFailedError(BayesScalingError):
     """A fit or an evidence estimate failed its diagnostics."""
 

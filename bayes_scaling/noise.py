@@ -44,6 +44,8 @@ class Noise:
         `draw(rng, p, shape)` gives standardised noise, to be multiplied by the scale.
     finite_mean
         Whether exp(noise) has a finite expectation; under a Student-t it has none.
+    cdf
+        `cdf(z, p)`: probability that standardised noise is at most z, in NumPy; exact in the lower tail.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Noise:
     logpdf: Callable[..., Any]
     draw: Callable[..., Any]
     finite_mean: bool
+    cdf: Callable[..., Any]
 
     def scale(self, p: Mapping[str, Any], decades: Any) -> Any:
         """Standard scale of log loss; `decades` = log10 of compute over the runs' geometric mean compute."""
@@ -94,6 +97,25 @@ def _logpdf_laplace(z: Any, p: Mapping[str, Any]) -> Any:
     return -abs(z) - math.log(2)
 
 
+def _cdf_student_t(z: Any, p: Mapping[str, Any]) -> Any:
+    from scipy.special import stdtr
+
+    return stdtr(p["nu"], z)
+
+
+def _cdf_normal(z: Any, p: Mapping[str, Any]) -> Any:
+    from scipy.special import ndtr
+
+    return ndtr(z)
+
+
+def _cdf_laplace(z: Any, p: Mapping[str, Any]) -> Any:
+    import numpy as np
+
+    half = 0.5 * np.exp(-np.abs(z))
+    return np.where(z < 0, half, 1 - half)
+
+
 def _draw_student_t(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
     return rng.standard_t(p["nu"], size=shape)
 
@@ -117,9 +139,10 @@ NOISES: dict[str, Noise] = {
             _logpdf_student_t,
             _draw_student_t,
             False,
+            _cdf_student_t,
         ),
-        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True),
-        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True),
+        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True, _cdf_normal),
+        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True, _cdf_laplace),
         Noise(
             "student_t_growing",
             "Student-t, scale changing with compute",
@@ -128,6 +151,7 @@ NOISES: dict[str, Noise] = {
             _logpdf_student_t,
             _draw_student_t,
             False,
+            _cdf_student_t,
         ),
     )
 }

@@ -140,7 +140,7 @@ def test_bits_are_declared(capsys, good):
 USAGE = [
     ([], "No command given", "report"),
     (["raport"], "Unknown command 'raport'. Did you mean 'report'?"),
-    (["decide", "pile"], "Unknown command 'decide'"),
+    (["settle", "pile"], "Unknown command 'settle'"),
     (["fit"], "RUNS"),
     (["fit", "runs.csv"], "fit needs --law NAME", "chinchilla"),
     (["fit", "runs.csv", "--law", "chinchila"], "Unknown law 'chinchila'. Did you mean 'chinchilla'?"),
@@ -186,6 +186,17 @@ USAGE = [
     (["frontier", "runs.csv"], "--budget"),
     (["frontier", "runs.csv", "--budget", "lots"], "Budget 'lots'", "100PF-days"),
     (["frontier", "runs.csv", "--budget", "-1"], "Budget '-1'", "above 0"),
+    (["decide", "runs.csv"], "Nothing to decide", "--budget"),
+    (["decide", "runs.csv", "--budget", "lots"], "Budget 'lots'", "100PF-days"),
+    (["decide", "runs.csv", "--budget", "1e22", "--rule", "best"], "Unknown rule 'best'", "cvar"),
+    (["decide", "runs.csv", "--budget", "1e22", "--rule", "target"], "--target-loss"),
+    (["decide", "runs.csv", "--budget", "1e22", "--device", "H1"], "Unknown device 'H1'", "--devices-file"),
+    (["decide", "runs.csv", "--budget", "1e22", "--price", "2"], "--device H100"),
+    (["decide", "runs.csv", "--budget", "1e22", "--device", "H100", "--price", "dear"], "no amount of money"),
+    (["decide", "runs.csv", "--budget", "1e22", "--max-params", "big"], "not a count"),
+    (["decide", "runs.csv", "--plan", "params=7B"], "params and tokens"),
+    (["decide", "runs.csv", "--plan", "params=7B,size=2"], "Cannot read 'size=2'"),
+    (["decide", "runs.csv", "--target-loss", "2", "--probability", "90"], "between 0 and 1"),
     (["report", "runs.csv", "--target-loss", "low"], "--target-loss"),
     (["report", "runs.csv", "--target-loss", "-2"], "--target-loss"),
     (["laws", "chinchila"], "Did you mean 'chinchilla'?"),
@@ -200,6 +211,25 @@ USAGE = [
 def test_wrong_usage(capsys, good, case):
     words, *says = case
     refuse(capsys, good.parent, words, 2, *says)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--budget", "0"], "must be above 0"),
+        (["--budget", "-5"], "must be above 0"),
+        (["--budget", "$2M"], "--device H100"),
+        (["--budget", "$2M", "--device", "H100"], "--price 2.5"),
+        (["--budget", "$2M", "--device", "H100", "--price", "-2"], "must be above 0"),
+        (["--budget", "30days", "--device", "H100"], "--devices-count 1024"),
+        (["--budget", "1e22", "--device", "H100", "--deadline", "0"], "must be above 0"),
+        (["--budget", "1e22", "--device", "H100", "--utilisation", "1.4"], "not possible"),
+        (["--budget", "1e22", "--inference-tokens", "-5"], "negative"),
+        (["--budget", "1e22", "--min-params", "2B", "--max-params", "1B"], "No model meets the limits"),
+    ],
+)
+def test_decisions_refused_before_anything_slow(capsys, good, words, says):
+    refuse(capsys, good.parent, ["decide", "runs.csv", *words], 3, says)
 
 
 def test_fits_that_are_no_fits(capsys, good, tmp_path):

@@ -18,19 +18,8 @@ import pytest
 from bayes_scaling import __version__
 from bayes_scaling.cli.main import main
 
-COMMANDS = (
-    "report",
-    "fit",
-    "fleet",
-    "forecast",
-    "frontier",
-    "compare",
-    "backtest",
-    "laws",
-    "data",
-    "validate",
-    "cache",
-)
+FITTING = ("report", "fit", "fleet", "forecast", "frontier", "compare", "backtest", "decide")
+COMMANDS = (*FITTING, "laws", "data", "validate", "cache")
 QUICK = ["--draws", "500", "--chains", "2", "--allow-bad-fit"]
 
 # The contract's keys. More may be added; these stay.
@@ -96,8 +85,7 @@ def test_help_lists_what_there_is_and_nothing_else(capsys):
     text = capsys.readouterr().out
     listed = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
     assert tuple(listed) == COMMANDS
-    for later in ("decide", "next"):
-        assert later not in text
+    assert "next" not in text
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -106,7 +94,7 @@ def test_each_command_explains_itself(capsys, command):
     text = capsys.readouterr().out
     assert "examples:" in text
     assert "--json" in text
-    if command in ("report", "fit", "fleet", "forecast", "frontier", "compare", "backtest"):
+    if command in FITTING:
         for option in (
             "--seed",
             "--chains",
@@ -210,6 +198,47 @@ def test_frontier_json(capsys, saved):
         assert all(numbers(row[name]) for name in ("params", "tokens", "tokens_per_param", "loss"))
     assert len(body["decades_beyond"]) == 2
     assert all(numbers(body["exponents"][name]) for name in ("params", "tokens"))
+
+
+def test_decide_json(capsys, saved):
+    path = str(saved[0])
+    body = answer(
+        capsys, "decide", path, "--budget", "1e22", "--target-loss", "1.75", "--inference-tokens", "1T",
+        "--device", "H100", "--price", "2.5", "--devices-count", "512", "--deadline", "12weeks",
+        "--plan", "params=7B,tokens=200B,name=small", "--plan", "params=13B,tokens=100B,price=1e5",
+    )  # fmt: skip
+    assert [row["rule"] for row in body["decisions"]] == [
+        "expected", "quantile", "cvar", "target", "regret", "minimax"
+    ]  # fmt: skip
+    for row in body["decisions"]:
+        assert row.keys() >= {"rule", "params", "tokens", "flops", "cost", "loss", "cvar", "regret", "p_target"}
+        assert numbers(row["loss"])
+        assert numbers(row["cost"])
+        assert row["flops"] < 1e22  # serving takes its part
+    assert body["assurance"].keys() >= {"target_loss", "probability", "flops"}
+    assert (body["cost_model"]["unit"], body["cost_model"]["devices"]) == ("USD", 512)
+    assert [p["name"] for p in body["plans"]] == ["small", "13B on 100B"]
+    assert body["serving"]["at_budget"]["params"]["median"] < body["serving"]["training_only"]["params"]["median"]
+    assert "one_law" in [w["code"] for w in body["warnings"]]
+    assert main(["decide", path, "--budget", "1e22", "--sizes", "7B,13B", "--rule", "cvar", "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("With 1e22 FLOP, train ")
+    assert "Law: chinchilla" in text
+
+
+def test_a_decision_that_cannot_be_had(capsys, saved):
+    path = str(saved[0])
+    for words, says in [
+        (["--target-loss", "0.2"], "at most 0.000 is attainable"),
+        (["--budget", "1e24", "--device", "H100", "--devices-count", "8", "--deadline", "1"], "FLOP by then"),
+        (["--budget", "1e20", "--min-params", "1e17"], "are feasible"),
+    ]:
+        assert main(["decide", path, *words, "--quiet"]) == 3
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert captured.err.startswith("Error: ")
+        assert says in captured.err
+        assert len(captured.err.splitlines()) == 1
 
 
 def once(monkeypatch, module, name):

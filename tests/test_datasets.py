@@ -15,7 +15,7 @@ from bayes_scaling import datasets
 from bayes_scaling.errors import DataError, UsageError
 from bayes_scaling.load import load_runs
 
-SHIPPED = ("chinchilla_optima", "chinchilla_shapes", "known_models", "pile")
+SHIPPED = ("chinchilla_optima", "chinchilla_shapes", "devices", "known_models", "pile")
 
 
 @pytest.fixture

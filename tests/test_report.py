@@ -24,7 +24,7 @@ HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
 FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights"}
-FIGURES |= {"bayes_factor_moves", "prior_predictive", "exponent_claims"}
+FIGURES |= {"bayes_factor_moves", "prior_predictive", "exponent_claims", "decide_fan", "decide_flat"}
 SMALL = {"draws": 200, "chains": 2}
 
 
@@ -80,6 +80,9 @@ def test_the_folder_holds_page_numbers_tables_figures_and_fits(made: Report) -> 
         "backtest_cuts",
         "backtest_forecasts",
         "backtest_weights",
+        "decide_rules",
+        "decide_fan",
+        "decide_flat",
     }
     for path in (made.path / "figures").iterdir():
         assert path.read_text(encoding="utf-8").startswith("<svg")
@@ -134,7 +137,10 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     }
     inside = [r["lower"] <= r["observed"] <= r["upper"] for r in tested["forecasts"]]
     assert inside == [r["inside"] for r in tested["forecasts"]]
-    assert data["decide"] is None
+    assert data["decide"]["decisions"][0]["rule"] == "expected"
+    assert data["decide"]["decisions"][0]["flops"] == pytest.approx(1e24)
+    assert data["decide"]["target_loss"] == 1.4 or "cannot be reached" in data["decide"]["unattainable"]
+    assert data["next"] is None
     assert made.to_dict()["forecast"] == data["forecast"]
 
 
@@ -148,6 +154,7 @@ def test_every_section_was_made(page: str) -> None:
         "forecast",
         "backtest",
         "frontier",
+        "decide",
         "compare",
         "diagnostics",
         "reproduce",
@@ -334,6 +341,15 @@ def test_a_section_that_fails_says_so_in_its_place(made: Report) -> None:
     assert "This section could not be made: RuntimeError: &lt;script&gt;" in text
     assert 'class="banner failed"' in text
     assert 'id="figure-loss_compute"' in text
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_target_that_cannot_be_assured_is_said_where_the_decision_stands(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    data["decide"] |= {"assurance": None, "unattainable": "A loss of 0.1 cannot be reached, says the section"}
+    text = make(data).page
+    assert "could not be drawn" not in text
+    assert "A loss of 0.1 cannot be reached, says the section" in text.split('<section id="decide"')[1]
 
 
 @pytest.mark.usefixtures("unpainted")

@@ -98,6 +98,21 @@ TERMS: tuple[tuple[str, str], ...] = (
         "range says that the exact allocation hardly matters.",
     ),
     (
+        "expected loss, worst tenth",
+        "Of the draws of a plan's loss, curve plus discrepancy: their mean, and the mean of the highest tenth of them "
+        "(conditional value at risk, CVaR).",
+    ),
+    (
+        "regret",
+        "What a plan loses, on average over draws, against the plan that each draw would choose for itself: the price "
+        "of not knowing the truth. Its least kind form is the largest over laws of the loss above that law's best.",
+    ),
+    (
+        "P(target), safe",
+        "The probability that the run which will be seen, its own scatter included, ends at or below the target. A "
+        "budget is 90 % safe when its plan has that probability.",
+    ),
+    (
         "log evidence",
         "The logarithm of the probability of these runs under a law and its priors, in nats. Only "
         "differences between laws mean anything. It rewards fit and charges for flexibility that was not "

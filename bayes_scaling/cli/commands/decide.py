@@ -1,0 +1,363 @@
+"""`bayes-scaling decide RUNS|FIT.nc ...`: what to train with a budget, and what it risks."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli.command import Command
+from bayes_scaling.cli.commands.forecast import weights_line
+from bayes_scaling.errors import UsageError
+from bayes_scaling.units import format_count, format_flop, parse_count
+
+if TYPE_CHECKING:
+    from bayes_scaling.asking import Request
+    from bayes_scaling.costs import CostModel
+    from bayes_scaling.decision import Decision
+    from bayes_scaling.limits import Limits
+
+_PLAN = "Write for example --plan params=7B,tokens=1T or --plan params=7B,tokens=1T,price=2e6,name=small."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    options.add_runs(parser, saved=True)
+    group = parser.add_argument_group("the question")
+    group.add_argument(
+        "--budget",
+        metavar="AMOUNT",
+        help="1e24, 100PF-days, 50000device-hours, '$2M', '2M EUR' or 30days of the cluster",
+    )
+    group.add_argument(
+        "--target-loss", type=values.loss, metavar="LOSS", help="loss to end at or below, nats per token"
+    )
+    group.add_argument(
+        "--probability",
+        type=_number("--probability"),
+        default=0.9,
+        help="of the target, for the assured budget (default: 0.9)",
+    )
+    group.add_argument(
+        "--inference-tokens",
+        metavar="TOKENS",
+        help="tokens served over the model's life: 2T, or 'lognormal(median=2e12, sigma=0.5)'",
+    )
+    group.add_argument(
+        "--plan",
+        action="append",
+        metavar="PLAN",
+        help="a candidate, params=7B,tokens=1T (and, if any, price=, name=), held against the others (repeatable)",
+    )
+    group.add_argument(
+        "--rule",
+        action="append",
+        metavar="NAME",
+        help="expected, quantile, cvar, target, regret or minimax (repeatable; default: all)",
+    )
+    group.add_argument(
+        "--level", type=_number("--level"), default=0.9, help="of the quantile and CVaR (default: 0.9, the worst tenth)"
+    )
+    _configure_costs(parser)
+    _configure_limits(parser)
+    options.add_ci(parser)
+    options.add_laws(parser, average=True)
+    options.add_sampling(parser)
+    options.add_output(parser)
+
+
+def _configure_costs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("costs")
+    group.add_argument("--device", metavar="NAME", help="accelerator, such as H100; see 'bayes-scaling data devices'")
+    group.add_argument("--precision", metavar="NAME", help="bf16, fp16 or fp8 (default: bf16)")
+    group.add_argument("--devices-file", metavar="FILE", help="CSV of your own: device, precision, peak_flops")
+    group.add_argument("--devices-count", type=_number("--devices-count"), metavar="N", help="devices in the cluster")
+    group.add_argument("--price", metavar="MONEY", help="of one device-hour: 2.5, '$2.5' or 2.5EUR")
+    group.add_argument(
+        "--utilisation",
+        metavar="SHARE",
+        help="share of the peak that training reaches: 0.4, or a prior (default: beta(alpha=24, beta=36))",
+    )
+    group.add_argument(
+        "--failed",
+        type=_number("--failed"),
+        default=0.0,
+        metavar="SHARE",
+        help="share of device time lost (default: 0)",
+    )
+    group.add_argument("--deadline", metavar="DAYS", help="by when the run must end: 90, 90days or 12weeks")
+
+
+def _configure_limits(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("limits")
+    group.add_argument("--max-params", type=_count("--max-params"), metavar="N", help="largest model")
+    group.add_argument("--min-params", type=_count("--min-params"), metavar="N", help="smallest model")
+    group.add_argument("--max-tokens", type=_count("--max-tokens"), metavar="D", help="distinct tokens there are")
+    group.add_argument("--sizes", metavar="A,B,C", help="model sizes on offer, such as 7B,13B,70B")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    asked = _request(arguments)
+    source = sources.posterior(arguments)
+    from bayes_scaling.deciding import answer
+
+    begin = perf_counter()
+    result = answer(source.fits, asked, random_seed=options.default(arguments, "seed"))
+    parts = {k: v for k, v in result.seconds.items() if k not in ("total", "posterior")}
+    spent = perf_counter() - begin
+    result = source.mark(result, "decision", spent)
+    body = result.to_dict()
+    body["seconds"] |= parts
+    return output.emit(arguments, body, _text(result))
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    from bayes_scaling.asking import ask
+
+    return ask(
+        budget=arguments.budget,
+        target_loss=arguments.target_loss,
+        probability=arguments.probability,
+        inference_tokens=arguments.inference_tokens,
+        rules=arguments.rule,
+        level=arguments.level,
+        limits=_limits(arguments),
+        cost=_cost(arguments),
+        plans=[_plan(text) for text in arguments.plan or ()],
+        ci_prob=options.default(arguments, "ci"),
+    )
+
+
+def _limits(arguments: argparse.Namespace) -> Limits:
+    from bayes_scaling.limits import Limits
+
+    sizes = [s for s in (arguments.sizes or "").split(",") if s.strip()]
+    return Limits(
+        arguments.min_params, arguments.max_params, arguments.max_tokens, tuple(_count("--sizes")(s) for s in sizes)
+    )
+
+
+def _cost(arguments: argparse.Namespace) -> CostModel:
+    from bayes_scaling.accelerators import get_device
+    from bayes_scaling.costs import UTILISATION, CostModel, parse_price
+    from bayes_scaling.prior import Prior
+
+    price, currency = parse_price(arguments.price, arguments.budget)
+    share: Any = arguments.utilisation
+    if share is None:
+        share = UTILISATION
+    else:
+        share = Prior.parse(share) if "(" in share else _number("--utilisation")(share)
+    device = None
+    if arguments.device is not None:
+        device = get_device(arguments.device, arguments.precision, arguments.devices_file)
+    deadline = None if arguments.deadline is None else _days(arguments.deadline)
+    return CostModel(device, share, price, arguments.devices_count, arguments.failed, deadline, currency)
+
+
+def _days(text: str) -> float:
+    match = re.fullmatch(r"(.+?)\s*(days?|d|weeks?|w)?", text.strip(), re.IGNORECASE)
+    assert match is not None
+    weeks = (match[2] or "").lower().startswith("w")
+    return _number("--deadline")(match[1]) * (7 if weeks else 1)
+
+
+def _plan(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (part.strip() for part in item.partition("="))
+        name = {"N": "params", "D": "tokens"}.get(name, name)
+        if not equals or name not in ("params", "tokens", "price", "name"):
+            raise UsageError(f"Cannot read '{item}' in --plan '{text}'. {_PLAN}")
+        if name in found:
+            raise UsageError(f"--plan '{text}' gives {name} twice. {_PLAN}")
+        found[name] = value if name == "name" else _count(f"--plan '{text}': {name}")(value)
+    if not {"params", "tokens"} <= set(found):
+        raise UsageError(f"--plan '{text}' needs params and tokens. {_PLAN}")
+    return found
+
+
+def _count(option: str) -> Any:
+    def read(text: str) -> float:
+        try:
+            return parse_count(text)
+        except ValueError as error:
+            raise UsageError(f"{option} '{text}' cannot be used: {error}.") from None
+
+    return read
+
+
+def _number(option: str) -> Any:
+    def read(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise UsageError(f"{option} takes a number; '{text}' is none.") from None
+
+    return read
+
+
+def _text(result: Decision) -> list[str | output.Table]:
+    blocks: list[str | output.Table] = [result.sentence]
+    if result.decisions:
+        blocks += _rules(result)
+    if result.assurance is not None:
+        blocks += _assurance(result)
+    if result.serving is not None:
+        blocks += _serving(result)
+    if result.comparison is not None:
+        blocks += _plans(result)
+    blocks.append(weights_line(dict(result.law_weights), result.weights_from))
+    return blocks
+
+
+def _rules(result: Decision) -> list[str | output.Table]:
+    from bayes_scaling.costs import FLOPS
+    from bayes_scaling.decision import cost_words
+
+    percent = output.percent(result.ci_prob)
+    plain = result.cost_model.unit == FLOPS
+    rows = [
+        [
+            row["rule"],
+            format_count(row["params"]),
+            format_count(row["tokens"]),
+            format_flop(row["flops"]),
+            *([] if plain else [cost_words(row["cost"], result.cost_model.unit)]),
+            f"{row['loss']['mean']:.4f} ± {_error(row['mcse']['loss'])}",
+            output.interval(row["new_run"], _loss),
+            f"{row['cvar']:.4f} ± {_error(row['mcse']['cvar'])}",
+            f"{row['regret']:.5f}",
+            "-" if row["p_target"] is None else f"{row['p_target']:.3f}",
+        ]
+        for row in result.decisions
+    ]
+    worst = f"worst {output.percent(1 - result.level)}"
+    headers = [
+        "rule",
+        "params",
+        "tokens",
+        "FLOP",
+        *([] if plain else ["cost"]),
+        "expected loss",
+        f"{percent} of runs",
+        worst,
+        "regret",
+    ]
+    blocks: list[str | output.Table] = [
+        "By rule; losses in nats per token, ± the Monte-Carlo error",
+        output.Table([*headers, "p target"], rows),
+    ]
+    if result.optimum is not None:
+        n, d = result.optimum["params"], result.optimum["tokens"]
+        beyond = f"The plan lies {result.decades_beyond:.2f} decades of compute beyond the runs."
+        blocks.append(
+            f"Were the truth known, the best size would lie in {output.interval(n, format_count)} ({percent}), on "
+            f"{output.interval(d, format_count)} tokens. {beyond}"
+        )
+    return blocks
+
+
+def _assurance(result: Decision) -> list[str | output.Table]:
+    a = result.assurance
+    assert a is not None
+    body = a.to_dict(result.ci_prob)
+    plan = f"{format_count(a.params)} parameters, {format_count(a.tokens)} tokens"
+    text = (
+        f"Assurance: {format_flop(a.flops)} FLOP ({plan}) "
+        f"reach {a.target_loss:g} with probability {a.attained:.3f} ± {_error(a.attained_mcse)}; expected overspend "
+        f"{100 * body['overspend_share']:.0f} % against knowing the truth."
+    )
+    points = body["curve"]
+    shown = points[:: max(1, len(points) // 8)]
+    rows = [[format_flop(p["flops"]), f"{p['probability']:.3f}"] for p in shown]
+    return [text, output.Table(["FLOP", "p target"], rows, left=0)]
+
+
+def _serving(result: Decision) -> list[str | output.Table]:
+    s = result.serving
+    assert s is not None
+    rows = []
+    for label, part in (("training only", s["training_only"]), ("with serving", s["at_budget"])):
+        rows.append([label, *_middle(part)])
+    rows.append(["same loss, least cost", *_middle(s["at_loss"])])
+    text = f"Serving {format_count(s['tokens']['median'])} tokens over the model's life, were the truth known"
+    if s["at_loss"]["saving"] is not None:
+        text += f"; at equal loss it saves {100 * s['at_loss']['saving']['median']:.1f} % of the total"
+    return [text, output.Table(["", "params", "", "tokens", "", "total FLOP", "loss"], rows)]
+
+
+def _middle(part: Any) -> list[str]:
+    if part["params"] is None:
+        return ["-"] * 6
+    cells = []
+    for name in ("params", "tokens"):
+        cells += [format_count(part[name]["median"]), output.interval(part[name], format_count)]
+    return [*cells, format_flop(part["flops"]["median"]), _loss(part["loss"]["median"])]
+
+
+def _plans(result: Decision) -> list[str | output.Table]:
+    from bayes_scaling.decision import cost_words
+
+    comparison = result.comparison
+    assert comparison is not None
+    rows = []
+    for row in comparison["plans"]:
+        cost = row["price"] if row["cost"] is None else None
+        demand = row["demand"]["median"]
+        rows.append(
+            [
+                row["name"],
+                format_count(cost) if cost is not None else cost_words(row["cost"], result.cost_model.unit),
+                f"{row['loss']['mean']:.4f} ± {_error(row['mcse']['loss'])}",
+                f"{row['cvar']:.4f}",
+                f"{row['regret']:.4f}",
+                "-" if row["p_target"] is None else f"{row['p_target']:.3f}",
+                f"{row['p_best']:.3f}",
+                format_count(demand) if demand > 0 else "none",
+            ]
+        )
+    headers = ["plan", "cost", "expected loss", f"worst {output.percent(1 - result.level)}", "regret", "p target"]
+    blocks: list[str | output.Table] = [
+        "Plans; 'right at' is the number of tokens served at which a plan is the cheapest way to its loss",
+        output.Table([*headers, "p best", "right at"], rows),
+    ]
+    if comparison["differences"]:
+        pairs = [
+            [
+                f"{r['first']} less {r['second']}",
+                f"{r['difference']['mean']:+.4f} ± {_error(r['mcse']['difference'])}",
+                output.interval(r["difference"], lambda v: f"{v:+.4f}"),
+                f"{r['p_lower']:.3f}",
+            ]
+            for r in comparison["differences"]
+        ]
+        blocks.append(output.Table(["difference of loss", "mean", output.percent(result.ci_prob), "p lower"], pairs))
+    return blocks
+
+
+def _loss(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _error(value: float) -> str:
+    return f"{value:.1g}"
+
+
+COMMAND = Command(
+    name="decide",
+    order=70,
+    summary="what to train with a budget, and what it risks",
+    detail="The model size and tokens that each rule of decision would take, the risk of each, the budget that\n"
+    "makes a target safe, and how candidate plans compare: over all that the runs leave uncertain. A request\n"
+    "that cannot be met says which limit binds and what would be feasible (exit 3).",
+    configure=configure,
+    run=run,
+    examples=(
+        "bayes-scaling decide pile --budget 1e24 --target-loss 1.8",
+        "bayes-scaling decide chinchilla.nc --budget '$2M' --device H100 --price 2.5 --devices-count 1024",
+        "bayes-scaling decide runs.csv --target-loss 2.05 --probability 0.95 --max-tokens 5T --sizes 7B,13B,70B",
+        "bayes-scaling decide runs.csv --plan params=7B,tokens=2T --plan params=13B,tokens=1T --inference-tokens 10T",
+    ),
+)
