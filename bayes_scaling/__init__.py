@@ -33,6 +33,8 @@ _HOMES = {
     "forecast": "forecasting",
     "Frontier": "frontiers",
     "frontier": "frontiers",
+    "Suggestions": "suggestions",
+    "suggest": "suggesting",
     "Report": "reporting",
     "report": "reporting",
 }
@@ -68,3 +70,5 @@ if TYPE_CHECKING:
     from bayes_scaling.prior import Prior
     from bayes_scaling.reporting import Report, report
     from bayes_scaling.runs import Runs
+    from bayes_scaling.suggesting import suggest
+    from bayes_scaling.suggestions import Suggestions

@@ -42,6 +42,9 @@ class Noise:
         `draw(rng, p, shape)` gives standardised noise, to be multiplied by the scale.
     finite_mean
         Whether exp(noise) has a finite expectation; under a Student-t it has none.
+    information
+        `information(p)`: Fisher information about the location of standardised noise. Its inverse is the variance of
+        the normal noise that a run is worth when it is added to many others.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Noise:
     logpdf: Callable[..., Any]
     draw: Callable[..., Any]
     finite_mean: bool
+    information: Callable[[Mapping[str, Any]], Any]
 
     def scale(self, p: Mapping[str, Any], decades: Any) -> Any:
         """Standard scale of log loss; `decades` = log10 of compute over the runs' geometric mean compute."""
@@ -113,6 +117,16 @@ def _draw_laplace(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any
     return rng.laplace(size=shape)
 
 
+def _information_student_t(p: Mapping[str, Any]) -> Any:
+    # Lange, Little and Taylor (1989), appendix B: (nu + 1) / (nu + 3) at unit scale.
+    return (p["nu"] + 1) / (p["nu"] + 3)
+
+
+def _information_one(p: Mapping[str, Any]) -> Any:
+    """Of the normal, and of the Laplace at unit scale, whose score is a sign."""
+    return 1.0 + 0.0 * p["sigma"]
+
+
 NOISES: dict[str, Noise] = {
     noise.name: noise
     for noise in (
@@ -124,9 +138,12 @@ NOISES: dict[str, Noise] = {
             _logpdf_student_t,
             _draw_student_t,
             False,
+            _information_student_t,
         ),
-        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True),
-        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True),
+        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True, _information_one),
+        Noise(
+            "laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True, _information_one
+        ),
         Noise(
             "student_t_growing",
             "Student-t, scale changing with compute",
@@ -135,6 +152,7 @@ NOISES: dict[str, Noise] = {
             _logpdf_student_t,
             _draw_student_t,
             False,
+            _information_student_t,
         ),
     )
 }
