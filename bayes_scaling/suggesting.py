@@ -300,7 +300,7 @@ def _notices(
         found.append(Notice("normal_approximation", text))
     if before is not None and target != "law" and choice.gains.sum() < LITTLE * before**2:
         share = 100 * max(float(choice.gains.sum()), 0.0) / before**2
-        text = f"These runs would take away {share:.2g} % of the variance: a larger runs budget or wider limits may do more."
+        text = f"These runs would remove {share:.2g} % of the variance: more compute or wider limits may do better."
         found.append(Notice("little_to_learn", text))
     if spend > budget:
         found.append(Notice("dear_runs", f"The runs may cost {format_flop(spend)} FLOP, more than the budget itself."))

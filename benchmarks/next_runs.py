@@ -208,6 +208,7 @@ def run(n: int, seed: int) -> dict[str, Any]:
         "runs_flops": budget,
         "arms": {name: summary(rows) for name, rows in results.items()},
         "improvement": improvement,
+        "rows": results,
         "spent": {name: float(np.mean([r.flops[len(start) :].sum() for r in runs])) for name, runs in designs.items()},
         "seconds_per_choice": float(np.median(seconds)),
         "seconds": perf_counter() - begin,
