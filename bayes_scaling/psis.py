@@ -36,15 +36,18 @@ def _block(log_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cutoff, beyond = values[:, :1], values[:, 1:] - values[:, :1]
     # A tail of equal weights, or of weights that are nothing, has no shape to fit: even weights are the best there is.
     flat = beyond[:, -1] <= 1e-12
-    k, sigma = pareto(np.where(flat[:, None], np.linspace(1, 2, tail)[None], np.maximum(beyond, 1e-300)))
+    # Where a quarter of the tail is nothing at all there is no Pareto shape either, and too few draws carry weight.
+    few = ~flat & (beyond[:, tail // 4 - 1] <= 0)
+    plain = flat | few
+    k, sigma = pareto(np.where(plain[:, None], np.linspace(1, 2, tail)[None], beyond))
     rank = (np.arange(tail) + 0.5) / tail
     shape = k[:, None]
     with np.errstate(over="ignore", invalid="ignore"):
         stretched = np.expm1(-shape * np.log1p(-rank)[None]) / shape
     quantiles = np.where(abs(shape) < 1e-9, -np.log1p(-rank)[None], stretched) * sigma[:, None] + cutoff
     # No weight above the largest seen: truncation as in the paper.
-    np.put_along_axis(raw, top[:, 1:], np.where(flat[:, None], values[:, 1:], np.minimum(quantiles, 1.0)), 1)
-    return raw / raw.sum(axis=1, keepdims=True), np.where(flat, -np.inf, k)
+    np.put_along_axis(raw, top[:, 1:], np.where(plain[:, None], values[:, 1:], np.minimum(quantiles, 1.0)), 1)
+    return raw / raw.sum(axis=1, keepdims=True), np.where(flat, -np.inf, np.where(few, np.inf, k))
 
 
 def pareto(beyond: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

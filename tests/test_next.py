@@ -114,9 +114,8 @@ def test_reweighting_agrees_with_the_closed_form_within_its_error(made):
     assert (s.gap < 0.1).all()
 
 
-def test_reweighting_under_heavy_tails_lies_between_two_normal_noises():
-    """A Student-t of 3 degrees is less informative than a normal of its scale, more than one of its Fisher information
-    in a single run, which is what the outliers cost."""
+def test_heavy_tails_teach_less_than_a_normal_of_their_scale():
+    """A Student-t of 3 degrees says less than a normal of its scale, and more than nothing."""
     heavy, plain = (joined([toy(SIGMA, noise=n, nu=3.0)]) for n in ("student_t", "normal"))
     left = {}
     for name, beliefs in (("heavy", heavy), ("plain", plain)):
@@ -165,6 +164,14 @@ def test_equal_weights_and_none_are_left_alone():
     assert weights[1, 100:] == pytest.approx(1 / 400)
     assert (weights[1, :100] == 0).all()
     assert (k < 0.5).all()
+
+
+def test_weights_that_few_draws_carry_are_not_believed():
+    raw = np.full((1, 500), -np.inf)
+    raw[0, :12] = np.linspace(-3, 0, 12)
+    weights, k = smoothed(raw)
+    assert k[0] == np.inf
+    assert weights[0, :12] == pytest.approx(np.exp(raw[0, :12]) / np.exp(raw[0, :12]).sum())
 
 
 def test_information_on_the_law_is_the_integral():

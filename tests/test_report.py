@@ -23,7 +23,7 @@ from bayes_scaling.storage import load_fit
 HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
-FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights"}
+FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights", "next_runs"}
 SMALL = {"draws": 200, "chains": 2}
 
 
@@ -133,12 +133,25 @@ def test_every_section_was_made(page: str) -> None:
         "forecast",
         "backtest",
         "frontier",
+        "next",
         "compare",
         "diagnostics",
         "reproduce",
         "glossary",
     ):
         assert f'id="{anchor}"' in page
+
+
+def test_what_to_run_next_is_told_with_its_worth(made: Report, page: str) -> None:
+    body = made.data["next"]
+    assert body["suggestions"][0].keys() >= {"params", "tokens", "flops", "gain", "gain_per_flop"}
+    assert body["budget"] == 1e24
+    assert sum(r["flops"] for r in body["suggestions"]) <= body["runs_budget"] * (1 + 1e-9)
+    assert len(body["considered"]) == body["candidates"]
+    assert "would teach most about the best model size" in page
+    earns = body["value"]["net_flops"] > 0
+    assert ("earn more than they cost" in page) is earns
+    assert ("cost more than they earn" in page) is not earns
 
 
 def test_how_far_to_trust_it_follows_the_loss_and_stands_at_the_top(page: str) -> None:
