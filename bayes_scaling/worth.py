@@ -35,8 +35,9 @@ class Value:
         Nats per token, and its Monte-Carlo standard error.
     share
         Of the expected loss of the best plan as things stand.
-    flops
-        Compute that would buy as much: what must be added to the budget for the same fall of the loss.
+    flops, flops_error
+        Compute that would buy as much: what must be added to the budget for the same fall of the loss; and its
+        standard error.
     money
         The price of that compute; None without a price.
     """
@@ -45,6 +46,7 @@ class Value:
     loss_error: float
     share: float
     flops: float
+    flops_error: float
     money: float | None
 
     def to_dict(self) -> dict[str, float | None]:
@@ -53,6 +55,7 @@ class Value:
             "loss_error": self.loss_error,
             "percent": 100 * self.share,
             "flops": self.flops,
+            "flops_error": self.flops_error,
             "money": self.money,
         }
 
@@ -128,9 +131,10 @@ def worth(
     def value(saved: np.ndarray, weights: np.ndarray) -> Value:
         mean = float(weights @ saved)
         error = float(np.sqrt((weights**2) @ (saved - mean) ** 2))
-        more = budget * float(np.expm1(min(max(mean, 0.0) / slope, MOST)))
+        fold = min(max(mean, 0.0) / slope, MOST)
+        more, more_error = budget * float(np.expm1(fold)), budget * float(np.exp(fold)) * error / slope
         money = None if price_per_flop is None else more * price_per_flop
-        return Value(mean, error, mean / float(expected[now]), more, money)
+        return Value(mean, error, mean / float(expected[now]), more, more_error, money)
 
     believed = bool(study.believed[-1])
     after = _reweighted(study, loss) if believed else _normal(beliefs, batch, study, loss)

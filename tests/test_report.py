@@ -149,9 +149,9 @@ def test_what_to_run_next_is_told_with_its_worth(made: Report, page: str) -> Non
     assert sum(r["flops"] for r in body["suggestions"]) <= body["runs_budget"] * (1 + 1e-9)
     assert len(body["considered"]) == body["candidates"]
     assert "would teach most about the best model size" in page
-    earns = body["value"]["net_flops"] > 0
-    assert ("earn more than they cost" in page) is earns
-    assert ("cost more than they earn" in page) is not earns
+    net, error = body["value"]["net_flops"], body["value"]["study"]["flops_error"]
+    assert ("earn more than they cost" in page) is (net > 2 * error)
+    assert ("cost more than they earn" in page) is (net < -2 * error)
 
 
 def test_how_far_to_trust_it_follows_the_loss_and_stands_at_the_top(page: str) -> None:

@@ -64,15 +64,26 @@ def _prose(data: Data) -> list[Prose]:
     worth = say(
         "For the choice of a size at that budget, what they show is expected to save {saved} nats per token, as much "
         "as {flops} FLOP more would; knowing the truth would save {most}, as much as {most_flops} FLOP. {verdict}",
-        saved=w.short(max(study["loss"], 0.0), 2),
+        saved=_nats(study["loss"]),
         flops=w.flop(study["flops"]),
-        most=w.short(perfect["loss"], 2),
+        most=_nats(perfect["loss"]),
         most_flops=w.flop(perfect["flops"]),
-        verdict="They earn more than they cost."
-        if value["net_flops"] > 0
-        else "For this decision alone they cost more than they earn.",
+        verdict=_verdict(value),
     )
     return [Prose(learned, "next_runs"), Prose(worth, "next_value")]
+
+
+def _nats(value: float) -> str:
+    """A small loss without an exponent."""
+    return f"{max(value, 0.0):.2g}" if value > 1e-4 else "less than 0.0001"
+
+
+def _verdict(value: Mapping[str, Any]) -> str:
+    if abs(value["net_flops"]) < 2 * value["study"]["flops_error"]:
+        return "For this decision alone that is about what they cost."
+    if value["net_flops"] > 0:
+        return "They earn more than they cost."
+    return "For this decision alone they cost more than they earn."
 
 
 def _table(data: Data) -> Table:
@@ -142,7 +153,7 @@ def _figure(data: Data) -> Figure:
     layers = [
         alt.Chart(t.data(shades)).mark_circle(size=60, opacity=1).encode(x=x, y=y, color=colour, tooltip=sizes),
         alt.Chart(t.data(known))
-        .mark_circle(size=30, color=t.MUTED, opacity=1, stroke="white", strokeWidth=0.6)
+        .mark_circle(size=36, color=t.INK, opacity=1, stroke="white", strokeWidth=0.6)
         .encode(x=x, y=y, tooltip=["run:N"]),
         picked.mark_point(
             shape="diamond", size=110, filled=True, fill="white", stroke=t.ACCENT, strokeWidth=2, opacity=1
@@ -160,7 +171,7 @@ def _figure(data: Data) -> Figure:
             Key("point", t.BAND, "teaches most"),
             Key("point", "#cfdbe5", "teaches little"),
             Key("diamond", t.ACCENT, "suggested"),
-            Key("point", t.MUTED, "the runs"),
+            Key("point", t.INK, "the runs"),
         ),
         table="next_runs",
     )
