@@ -1,6 +1,6 @@
 """Three rounds of four suggested runs, refitted each round, against a grid of three budgets by four sizes.
 
-    python benchmarks/next_runs.py [--worlds 100] [--json]
+    python benchmarks/next_runs.py [--worlds 100] [--arms within,free] [--json]
 
 Each world has constants of a Chinchilla law of its own and Student-t noise of 0.3 to 1 %. Both arms begin with the
 same six small runs; the grid then spends its FLOP at once, and the suggestions a third of that sum in each round. Asked
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.beliefs import Member, joined
-from bayes_scaling.choosing import best_batch, quantity_of
+from bayes_scaling.choosing import best_batch
 from bayes_scaling.designs import Box, Candidates
 from bayes_scaling.engine import Table, padded_length, program_for
 from bayes_scaling.model import specify
@@ -47,7 +47,8 @@ START = (np.array([3e16, 1e17]), np.array([8.0, 20.0, 50.0]))
 GRID = (np.array([3e17, 1e18, 3e18]), np.geomspace(5, 80, 4))
 TARGET = 100 * GRID[0].max()
 ROUNDS, PER_ROUND = 3, 4
-FREE_RATIO = (0.2, 2000.0)
+# Tokens per parameter of suggested runs.
+ARMS = {"within": (5.0, 80.0), "free": (0.2, 2000.0)}
 FITTING = Settings(draws=250, chains=4)
 
 
@@ -63,7 +64,7 @@ def together(a: Candidates, b: Candidates) -> Candidates:
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """One truth; `seen` of a run is the same whenever and by whichever arm it is made as the nth."""
+    """One truth, and what runs in it show: noise of their own for each arm and round."""
 
     values: dict[str, float]
     seed: int
@@ -113,10 +114,15 @@ def fitted(frames: Sequence[dict[str, np.ndarray]], seed: int) -> list[Member]:
     ]
 
 
+def log_optima(member: Member) -> np.ndarray:
+    """Log N* of each draw, dims (draw,)."""
+    return np.log(optimal_params(LAW, {k: member.values[k] for k in LAW.parameters}, np.array([TARGET]))[:, 0])
+
+
 def judged(members: Sequence[Member], truths: Sequence[World], ci: float = 0.9) -> list[dict[str, float]]:
     rows = []
     for member, world in zip(members, truths, strict=True):
-        q = np.log(optimal_params(LAW, {k: member.values[k] for k in LAW.parameters}, np.array([TARGET]))[:, 0])
+        q = log_optima(member)
         low, middle, high = np.quantile(q, [(1 - ci) / 2, 0.5, (1 + ci) / 2])
         covered = float(low <= world.answer <= high)
         rows.append({"error": float(middle - world.answer), "covered": covered, "width": float(high - low)})
@@ -131,21 +137,27 @@ def adaptive(
     budget: float,
     arm: int,
     seconds: list[float],
+    foretold: list[tuple[float, float]],
 ) -> tuple[list[Member], list[Candidates]]:
-    """Three rounds of suggestions; the posterior after the last, and all runs."""
+    """Three rounds of suggestions; the posterior after the last, and all runs.
+
+    `foretold` takes, of each choice, the variance of log N* that was expected to be left, and that which was.
+    """
     state, members = list(begun), list(members)
     for turn in range(ROUNDS):
+        expected: list[float] = []
         for i, world in enumerate(truths):
             begin = perf_counter()
-            beliefs = joined([members[i]])
+            beliefs, quantity = joined([members[i]]), log_optima(members[i])[:, None]
             spent = state[i][0].flops[len(begun[i][0]) :].sum()
-            batch = best_batch(
-                beliefs, quantity_of(beliefs, "params", TARGET), limits, PER_ROUND,
-                budget * (turn + 1) / ROUNDS - spent, random_seed=turn,
-            ).batch  # fmt: skip
+            left = budget * (turn + 1) / ROUNDS - spent
+            choice = best_batch(beliefs, quantity, limits, PER_ROUND, left, random_seed=turn)
             seconds.append(perf_counter() - begin)
+            expected.append(float(quantity.var() - choice.gains.sum()))
+            batch = choice.batch
             state[i] = together(state[i][0], batch), np.concatenate([state[i][1], world.seen(batch, 10 * arm + turn)])
         members = fitted([frame(*s) for s in state], 100 * arm + turn)
+        foretold += [(e, float(log_optima(m).var())) for e, m in zip(expected, members, strict=True)]
         print(f"arm {arm}, round {turn + 1}", file=sys.stderr, flush=True)
     return members, [s[0] for s in state]
 
@@ -175,7 +187,7 @@ def lower(
     return float(1 - np.sqrt((a**2).mean() / (b**2).mean())), float(ratio.std())
 
 
-def run(n: int, seed: int) -> dict[str, Any]:
+def run(n: int, seed: int, arms: Sequence[str] = tuple(ARMS)) -> dict[str, Any]:
     begin = perf_counter()
     truths = worlds(n, seed)
     start, grid = factorial(*START), factorial(*GRID)
@@ -187,19 +199,22 @@ def run(n: int, seed: int) -> dict[str, Any]:
         [frame(whole, np.concatenate([b[1], w.seen(grid, 1)])) for b, w in zip(begun, truths, strict=True)], seed + 1
     )
     results = {"start": judged(first, truths), "grid": judged(gridded, truths)}
-    print(f"grid: {perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
+    print("grid", summary(results["grid"]), f"{perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     seconds: list[float] = []
+    foretold: list[tuple[float, float]] = []
     designs = {}
     box = (float(start.params.min()), 1e12), (float(start.tokens.min()), 1e15)
-    for arm, (name, ratio) in enumerate({"within": (5.0, 80.0), "free": FREE_RATIO}.items(), 2):
+    for arm, (name, ratio) in enumerate(ARMS.items(), 2):
+        if name not in arms:
+            continue
         wide = ((1e6, 1e12), (1e7, 1e15)) if name == "free" else box
-        members, runs = adaptive(truths, begun, first, Box(*wide, ratio), budget, arm, seconds)
+        members, runs = adaptive(truths, begun, first, Box(*wide, ratio), budget, arm, seconds, foretold)
         results[name] = judged(members, truths)
         designs[name] = runs
         print(name, summary(results[name]), f"{perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     rng = np.random.default_rng([seed, 9])
     improvement = {}
-    for name in ("within", "free"):
+    for name in arms:
         value, error = lower(results[name], results["grid"], rng)
         improvement[name] = {"lower_by": value, "se": error}
     return {
@@ -210,6 +225,7 @@ def run(n: int, seed: int) -> dict[str, Any]:
         "improvement": improvement,
         "rows": results,
         "spent": {name: float(np.mean([r.flops[len(start) :].sum() for r in runs])) for name, runs in designs.items()},
+        "variance_left_over_foretold": float(np.divide(*np.mean(foretold, axis=0)[::-1])),
         "seconds_per_choice": float(np.median(seconds)),
         "seconds": perf_counter() - begin,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
@@ -219,11 +235,12 @@ def run(n: int, seed: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=100)
+    parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with reporting(False):
-        result = run(arguments.worlds, arguments.seed)
+        result = run(arguments.worlds, arguments.seed, arguments.arms.split(","))
     if arguments.json:
         print(json.dumps(result, indent=2))
         return 0
@@ -234,6 +251,7 @@ def main() -> int:
         )
     for name, value in result["improvement"].items():
         print(f"{name}: {100 * value['lower_by']:.0f} ± {100 * value['se']:.0f} % lower than the grid")
+    print(f"variance left over what was foretold: {result['variance_left_over_foretold']:.2f}")
     print(f"{result['seconds_per_choice']:.2f} s a choice; {result['seconds']:.0f} s, {result['machine']}")
     return 0
 
