@@ -40,6 +40,8 @@ _HOMES = {
     "Limits": "limits",
     "Decision": "decision",
     "decide": "deciding",
+    "Suggestions": "suggestions",
+    "suggest": "suggesting",
     "Report": "reporting",
     "report": "reporting",
 }
@@ -82,3 +84,5 @@ if TYPE_CHECKING:
     from bayes_scaling.prior import Prior
     from bayes_scaling.reporting import Report, report
     from bayes_scaling.runs import Runs
+    from bayes_scaling.suggesting import suggest
+    from bayes_scaling.suggestions import Suggestions

@@ -46,6 +46,9 @@ class Noise:
         Whether exp(noise) has a finite expectation; under a Student-t it has none.
     cdf
         `cdf(z, p)`: probability that standardised noise is at most z, in NumPy; exact in the lower tail.
+    information
+        `information(p)`: Fisher information about the location of standardised noise. Its inverse is the variance of
+        the normal noise that a run is worth when it is added to many others.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Noise:
     draw: Callable[..., Any]
     finite_mean: bool
     cdf: Callable[..., Any]
+    information: Callable[[Mapping[str, Any]], Any]
 
     def scale(self, p: Mapping[str, Any], decades: Any) -> Any:
         """Standard scale of log loss; `decades` = log10 of compute over the runs' geometric mean compute."""
@@ -128,6 +132,16 @@ def _draw_laplace(rng: Any, p: Mapping[str, Any], shape: tuple[int, ...]) -> Any
     return rng.laplace(size=shape)
 
 
+def _information_student_t(p: Mapping[str, Any]) -> Any:
+    # Lange, Little and Taylor (1989), appendix B: (nu + 1) / (nu + 3) at unit scale.
+    return (p["nu"] + 1) / (p["nu"] + 3)
+
+
+def _information_one(p: Mapping[str, Any]) -> Any:
+    """Of the normal, and of the Laplace at unit scale, whose score is a sign."""
+    return 1.0 + 0.0 * p["sigma"]
+
+
 NOISES: dict[str, Noise] = {
     noise.name: noise
     for noise in (
@@ -140,9 +154,30 @@ NOISES: dict[str, Noise] = {
             _draw_student_t,
             False,
             _cdf_student_t,
+            _information_student_t,
         ),
-        Noise("normal", "normal", {"sigma": _SIGMA}, _normal, _logpdf_normal, _draw_normal, True, _cdf_normal),
-        Noise("laplace", "Laplace", {"sigma": _SIGMA}, _laplace, _logpdf_laplace, _draw_laplace, True, _cdf_laplace),
+        Noise(
+            "normal",
+            "normal",
+            {"sigma": _SIGMA},
+            _normal,
+            _logpdf_normal,
+            _draw_normal,
+            True,
+            _cdf_normal,
+            _information_one,
+        ),
+        Noise(
+            "laplace",
+            "Laplace",
+            {"sigma": _SIGMA},
+            _laplace,
+            _logpdf_laplace,
+            _draw_laplace,
+            True,
+            _cdf_laplace,
+            _information_one,
+        ),
         Noise(
             "student_t_growing",
             "Student-t, scale changing with compute",
@@ -152,6 +187,7 @@ NOISES: dict[str, Noise] = {
             _draw_student_t,
             False,
             _cdf_student_t,
+            _information_student_t,
         ),
     )
 }

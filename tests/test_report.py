@@ -23,7 +23,7 @@ from bayes_scaling.storage import load_fit
 HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
-FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights"}
+FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights", "next_runs"}
 FIGURES |= {"bayes_factor_moves", "prior_predictive", "exponent_claims", "decide_fan", "decide_flat"}
 SMALL = {"draws": 200, "chains": 2}
 
@@ -140,7 +140,6 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     assert data["decide"]["decisions"][0]["rule"] == "expected"
     assert data["decide"]["decisions"][0]["flops"] == pytest.approx(1e24)
     assert data["decide"]["target_loss"] == 1.4 or "cannot be reached" in data["decide"]["unattainable"]
-    assert data["next"] is None
     assert made.to_dict()["forecast"] == data["forecast"]
 
 
@@ -155,12 +154,25 @@ def test_every_section_was_made(page: str) -> None:
         "backtest",
         "frontier",
         "decide",
+        "next",
         "compare",
         "diagnostics",
         "reproduce",
         "glossary",
     ):
         assert f'id="{anchor}"' in page
+
+
+def test_what_to_run_next_is_told_with_its_worth(made: Report, page: str) -> None:
+    body = made.data["next"]
+    assert body["suggestions"][0].keys() >= {"params", "tokens", "flops", "gain", "gain_per_flop"}
+    assert body["budget"] == 1e24
+    assert sum(r["flops"] for r in body["suggestions"]) <= body["runs_budget"] * (1 + 1e-9)
+    assert len(body["considered"]) == body["candidates"]
+    assert "would teach most about the best model size" in page
+    net, error = body["value"]["net_flops"], body["value"]["study"]["flops_error"]
+    assert ("earn more than they cost" in page) is (net > 2 * error)
+    assert ("cost more than they earn" in page) is (net < -2 * error)
 
 
 def test_how_far_to_trust_it_follows_the_loss_and_stands_at_the_top(page: str) -> None:

@@ -113,6 +113,21 @@ TERMS: tuple[tuple[str, str], ...] = (
         "budget is 90 % safe when its plan has that probability.",
     ),
     (
+        "variance removed",
+        "By how much a run is expected to lower the variance of the logarithm of the best model size, as a share of "
+        "what it is now: averaged over what the run may show, each weighed by how likely the posterior makes it.",
+    ),
+    (
+        "information",
+        "What a run is expected to teach about all parameters of all laws together, in nats: the expected fall of the "
+        "entropy of the posterior.",
+    ),
+    (
+        "value of knowing more",
+        "The loss expected of the best plan as things stand, less that expected of the plan chosen once more is known; "
+        "also as the compute that would lower the loss as much.",
+    ),
+    (
         "log evidence",
         "The logarithm of the probability of these runs under a law and its priors, in nats. Only "
         "differences between laws mean anything. It rewards fit and charges for flexibility that was not "

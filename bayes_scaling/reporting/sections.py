@@ -16,6 +16,7 @@ from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Figure, Key, Panel, Prose, Table
 from bayes_scaling.reporting.decisions import decide_numbers, decide_view
+from bayes_scaling.reporting.next_runs import next_numbers, next_view
 from bayes_scaling.reporting.robust import evidence_blocks, exponent_blocks
 from bayes_scaling.reporting.study import Study
 from bayes_scaling.reporting.trust import backtest_numbers, trust_view
@@ -362,6 +363,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("backtest", "How far to trust this", backtest_numbers, trust_view),
     Section("frontier", "The best allocation", numbers.frontier_numbers, frontier_view),
     Section("decide", "What to train, and what it risks", decide_numbers, decide_view),
+    Section("next", "What to run next", next_numbers, next_view),
     Section("compare", "Which law?", numbers.compare_numbers, evidence_view),
     Section("diagnostics", "Can the fits be relied on?", numbers.diagnostics_numbers, diagnostics_view),
 )
