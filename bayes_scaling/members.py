@@ -249,7 +249,7 @@ class Fleet:
             x=x,
             values={k: v.reshape(*shape, *v.shape[1:]) for k, v in values.items()},
             log_prior=prior.reshape(shape),
-            log_likelihood=pointwise.reshape(*shape, -1),
+            log_likelihood=pointwise.reshape(*shape, pointwise.shape[-1]),
             stats=stats,
             modes=None,
             diagnostics=verdict,

@@ -26,6 +26,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -158,9 +159,11 @@ def _nutpie(base: pd.DataFrame) -> Callable[[int], None]:
 
     law, noise = specify(LAW)
     compiled = nutpie.compile_pymc_model(build(LAW, load_runs(table(base, 0))))
+    used = {str(variable.name) for variable in compiled.shared_var_keys}
 
     def sample(seed: int) -> None:
-        mine = compiled.with_data(**columns(law, noise, load_runs(table(base, seed))))
+        frame = columns(law, noise, load_runs(table(base, seed)))
+        mine = compiled.with_data(**{name: values for name, values in frame.items() if name in used})
         nutpie.sample(mine, draws=DRAWS, chains=CHAINS, seed=seed, progress_bar=False)
 
     return sample
@@ -220,9 +223,11 @@ class Process:
     """One of the others in a process of its own; answers with the seconds, wall and CPU, of what it is asked."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
+        self.name = name
         words = [sys.executable, __file__, "--serve", name, *(["--data", str(folder)] if folder else ["--simulated"])]
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
 
     def ask(self, seed: int) -> dict[str, float]:
@@ -234,12 +239,14 @@ class Process:
             if line.startswith("{"):
                 answer: dict[str, float] = json.loads(line)
                 return answer
-        raise RuntimeError("a competitor ended without an answer")
+        self._errors.seek(0)
+        raise RuntimeError(f"{self.name} ended without an answer:\n{self._errors.read()}")
 
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait()
+        self._errors.close()
 
 
 def serve(name: str, base: pd.DataFrame) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bayes_scaling.members import Fleet
 
 DRAWS = 500
+_SETTINGS = ("noise", "priors", "draws", "chains", "random_seed", "ci_prob", "progressbar")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     from bayes_scaling.laws import STANDARD
 
     how = {
-        **settings,
+        **{k: settings[k] for k in _SETTINGS},
         "by": arguments.by,
         "evidence": arguments.evidence,
         "keep_draws": out is not None,
