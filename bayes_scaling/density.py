@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.devices import on_accelerator
+from bayes_scaling.platforms import on_accelerator
 from bayes_scaling.rowsum import block_of, blocked_sum
 from bayes_scaling.traced import Outline
 

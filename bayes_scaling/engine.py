@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling import devices, hamilton, modes, nuts, slices, traced
+from bayes_scaling import hamilton, modes, nuts, platforms, slices, traced
 from bayes_scaling.coordinates import Coordinates, to_x, unbent
 from bayes_scaling.density import Density, deferred, density
 from bayes_scaling.files import cache_folder
@@ -50,7 +50,7 @@ def jax_ready() -> Any:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    if devices.asked() == "cpu":
+    if platforms.asked() == "cpu":
         jax.config.update("jax_platforms", "cpu")  # a GPU is not even woken
     if not jax.config.jax_compilation_cache_dir and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder("jax")))
@@ -123,7 +123,7 @@ class Table:
 
     def placed(self) -> Table:
         """On the device that a table of this length is worked on by; the same where there is only the processor."""
-        place = devices.home(len(self.mask))
+        place = platforms.home(len(self.mask))
         if place is None:
             return self
         import jax
@@ -181,11 +181,11 @@ class Program:
             gate = self._gates.setdefault(shape, threading.Lock())
         with gate:
             if shape not in self._jitted:
-                with devices.tracing_for(platform):
+                with platforms.tracing_for(platform):
                     function = make() if self.identity is None else self._kept(key, make, arguments)
                 self._jitted[shape] = jax_ready().jit(function)
         # What is not kept is traced only now, when it is first called.
-        with devices.tracing_for(platform):
+        with platforms.tracing_for(platform):
             return self._jitted[shape](*arguments)
 
     def _kept(self, key: Any, make: Callable[[], Callable[..., Any]], arguments: tuple[Any, ...]) -> Callable[..., Any]:

@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from bayes_scaling.cache_contents import POSTERIORS, limit
-from bayes_scaling.devices import asked
 from bayes_scaling.engine import jax_ready
 from bayes_scaling.errors import DataError
 from bayes_scaling.files import cache_folder
@@ -26,6 +25,7 @@ from bayes_scaling.fitted import Fit, fit_key
 from bayes_scaling.identity import identity
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.noise import Noise
+from bayes_scaling.platforms import asked
 from bayes_scaling.runs import Runs
 from bayes_scaling.settings import Settings
 from bayes_scaling.storage import load_fit, save_fit, saved_key

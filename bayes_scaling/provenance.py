@@ -13,8 +13,8 @@ from time import perf_counter
 from typing import Any
 
 from bayes_scaling._version import __version__
-from bayes_scaling.devices import used
 from bayes_scaling.errors import Notice
+from bayes_scaling.platforms import used
 from bayes_scaling.summaries import CI_KIND
 
 SCHEMA_VERSION = 1

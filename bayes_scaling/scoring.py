@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def score(draws: np.ndarray, observed: np.ndarray) -> Scores:
     )
 
 
-def summary(scores: Scores, cells: np.ndarray) -> dict[str, object]:
+def summary(scores: Scores, cells: np.ndarray) -> dict[str, Any]:
     """Averages in which each cell counts once, whatever the number of runs in it; `cells` labels the runs."""
     labels = np.unique(cells)
 

@@ -90,9 +90,9 @@ def serve() -> None:
         asked = json.loads(line)
         case, count, rows = asked["case"], asked["count"], asked["rows"]
         # On cores each member is a call of one program; a GPU has a program for each number of members.
-        before = count if os.environ["BAYES_SCALING_DEVICE"] == "gpu" else min(count, 4)
+        before = count if os.environ["BAYES_SCALING_PLATFORM"] == "gpu" else min(count, 4)
         posteriors(case, before, rows, seed=10**6)
-        from bayes_scaling.devices import used
+        from bayes_scaling.platforms import used
 
         print(json.dumps({**posteriors(case, count, rows, seed=0), "device": used()}), flush=True)
 
@@ -102,7 +102,7 @@ class Worker:
 
     def __init__(self, device: str, cores: int | None) -> None:
         words = [sys.executable, __file__, "--serve", *([f"--pin={cores}"] if cores else [])]
-        surroundings = {**os.environ, "BAYES_SCALING_DEVICE": device}
+        surroundings = {**os.environ, "BAYES_SCALING_PLATFORM": device}
         self._process = subprocess.Popen(
             words, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -126,7 +126,7 @@ class Worker:
 
 def gpu_here() -> str | None:
     """What kind of GPU JAX finds, asked in a process of its own so that this one does not hold it."""
-    code = "from bayes_scaling.devices import accelerator as a; print(a().device_kind if a() else '')"
+    code = "from bayes_scaling.platforms import accelerator as a; print(a().device_kind if a() else '')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip() or None
 

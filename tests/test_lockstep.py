@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from conftest import design
 
-from bayes_scaling import devices, lockstep, posterior
+from bayes_scaling import lockstep, platforms, posterior
 from bayes_scaling.cli.main import main
 from bayes_scaling.coordinates import whitened
-from bayes_scaling.devices import device_for, home, used
 from bayes_scaling.diagnose import RHAT_OK
 from bayes_scaling.engine import Table, program_for
 from bayes_scaling.errors import UsageError
 from bayes_scaling.keys import fold, key_of
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import columns, specify
+from bayes_scaling.platforms import device_for, home, used
 from bayes_scaling.posterior import sample_tables, starts
 from bayes_scaling.settings import Settings
 
@@ -108,27 +108,27 @@ def test_tables_go_together_by_length_in_powers_of_two_and_bounded():
 def gpu(monkeypatch):
     """As if there were a GPU; nothing is computed on it."""
     found = SimpleNamespace(device_kind="Imagined GPU", platform="gpu")
-    monkeypatch.setattr(devices, "accelerator", lambda: found)
-    monkeypatch.setattr(devices, "_USED", set())
+    monkeypatch.setattr(platforms, "accelerator", lambda: found)
+    monkeypatch.setattr(platforms, "_USED", set())
     return found
 
 
 def test_large_problems_go_to_the_gpu_and_it_is_said_once(gpu, monkeypatch, capsys):
-    monkeypatch.delenv(devices.VARIABLE, raising=False)
+    monkeypatch.delenv(platforms.VARIABLE, raising=False)
     assert device_for(256) is None
     assert used() == "cpu"
     assert device_for(2**20) is gpu
     assert device_for(256, 10_000) is gpu
     assert used() == "Imagined GPU"
     assert capsys.readouterr().err.count("Imagined GPU") == 1
-    monkeypatch.setenv(devices.VARIABLE, "cpu")
+    monkeypatch.setenv(platforms.VARIABLE, "cpu")
     assert device_for(2**20) is None
-    monkeypatch.setenv(devices.VARIABLE, "gpu")
+    monkeypatch.setenv(platforms.VARIABLE, "gpu")
     assert device_for(32) is gpu
 
 
 def test_a_small_table_beside_a_gpu_is_bound_to_the_processor(gpu, monkeypatch):
-    monkeypatch.delenv(devices.VARIABLE, raising=False)
+    monkeypatch.delenv(platforms.VARIABLE, raising=False)
     place = home(64)
     assert place.platform == "cpu"
     table = Table({"a": np.ones(64)}, np.ones(64), 64).placed()
@@ -137,28 +137,28 @@ def test_a_small_table_beside_a_gpu_is_bound_to_the_processor(gpu, monkeypatch):
 
 
 def test_without_a_gpu_arrays_stay_where_they_are(monkeypatch):
-    monkeypatch.setattr(devices, "accelerator", lambda: None)
+    monkeypatch.setattr(platforms, "accelerator", lambda: None)
     table = Table({"a": np.ones(64)}, np.ones(64), 64)
     assert table.placed() is table
-    monkeypatch.setenv(devices.VARIABLE, "gpu")
+    monkeypatch.setenv(platforms.VARIABLE, "gpu")
     with pytest.raises(UsageError, match=r"cuda12"):
         device_for(64)
-    monkeypatch.setenv(devices.VARIABLE, "tpu")
+    monkeypatch.setenv(platforms.VARIABLE, "tpu")
     with pytest.raises(UsageError, match="auto, cpu, gpu"):
         device_for(64)
 
 
 def test_the_command_line_chooses(monkeypatch, capsys):
-    monkeypatch.setattr(devices, "accelerator", lambda: None)
-    monkeypatch.setenv(devices.VARIABLE, "auto")  # restored afterwards, whatever the command sets
-    assert main(["fit", "pile", "--law", "kaplan", "--device", "gpu", "--no-cache", "--quiet"]) == 2
+    monkeypatch.setattr(platforms, "accelerator", lambda: None)
+    monkeypatch.setenv(platforms.VARIABLE, "auto")  # restored afterwards, whatever the command sets
+    assert main(["fit", "pile", "--law", "kaplan", "--platform", "gpu", "--no-cache", "--quiet"]) == 2
     assert "finds no GPU" in capsys.readouterr().err
 
 
 def test_a_processor_asked_for_wakes_no_gpu():
     code = "from bayes_scaling.engine import jax_ready; print(jax_ready().config.jax_platforms)"
     said = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, devices.VARIABLE: "cpu"},
+        [sys.executable, "-c", code], env={**os.environ, platforms.VARIABLE: "cpu"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert said.stdout.strip() == "cpu"

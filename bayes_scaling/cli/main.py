@@ -52,8 +52,8 @@ def _run(words: list[str]) -> int:
     from bayes_scaling.cli.parser import parse
 
     arguments, command = parse(words)
-    if getattr(arguments, "device", None):
-        os.environ["BAYES_SCALING_DEVICE"] = arguments.device
+    if getattr(arguments, "platform", None):
+        os.environ["BAYES_SCALING_PLATFORM"] = arguments.platform
     return command.run(arguments)
 
 

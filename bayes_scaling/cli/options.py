@@ -105,7 +105,7 @@ def add_sampling(parser: argparse.ArgumentParser, draws: int = DEFAULTS["draws"]
         "--draws", type=values.whole("--draws", 1), metavar="N", help=f"draws a chain (default: {draws})"
     )
     group.add_argument(
-        "--device", choices=("auto", "cpu", "gpu"), help="where to compute (default: auto, a GPU for large problems)"
+        "--platform", choices=("auto", "cpu", "gpu"), help="where to compute (default: auto, a GPU for large problems)"
     )
     group.add_argument(
         "--no-cache", action="store_true", help="sample anew, and keep nothing for later (see 'bayes-scaling cache')"

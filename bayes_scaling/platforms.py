@@ -1,6 +1,6 @@
 """Where to compute: on the processor, or on a GPU where there is one and the problem is large enough.
 
-`BAYES_SCALING_DEVICE`, or `--device`, decides: "cpu", "gpu" or "auto".
+`BAYES_SCALING_PLATFORM`, or `--platform`, decides: "cpu", "gpu" or "auto".
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from bayes_scaling.errors import UsageError, unknown
 
-DEVICES = ("auto", "cpu", "gpu")
-VARIABLE = "BAYES_SCALING_DEVICE"
+PLATFORMS = ("auto", "cpu", "gpu")
+VARIABLE = "BAYES_SCALING_PLATFORM"
 # Rows times tables from which "auto" takes the GPU. Not measured: below it launching kernels takes longer than one core
 # needs for the sums. `benchmarks/gpu.py` measures where it should lie.
 LARGE = 100_000
@@ -26,7 +26,7 @@ _USED: set[str] = set()
 
 
 def asked() -> str:
-    """What the user wants: one of `DEVICES`.
+    """What the user wants: one of `PLATFORMS`.
 
     Raises
     ------
@@ -34,8 +34,8 @@ def asked() -> str:
         If the environment variable says something else.
     """
     wanted = (os.environ.get(VARIABLE) or "auto").strip().lower()
-    if wanted not in DEVICES:
-        raise unknown("device", wanted, DEVICES, f"It comes from {VARIABLE} or --device.")
+    if wanted not in PLATFORMS:
+        raise unknown("platform", wanted, PLATFORMS, f"It comes from {VARIABLE} or --platform.")
     return wanted
 
 
@@ -70,7 +70,7 @@ def device_for(rows: int, tables: int = 1) -> Any | None:
     if wanted == "gpu" and found is None:
         raise UsageError(
             "Device gpu: JAX finds no GPU here. Install bayes-scaling[cuda12] or bayes-scaling[cuda13] on a machine "
-            "that has one, or leave it to --device auto."
+            "that has one, or leave it to --platform auto."
         )
     if found is None or (wanted == "auto" and rows * tables < LARGE):
         return None
@@ -113,4 +113,4 @@ def _announce(kind: str) -> None:
     """Say once that a GPU is used: its sums differ from a processor's in the last digits, and so its draws do."""
     if kind not in _USED:
         _USED.add(kind)
-        print(f"Computing on a GPU, {kind}; --device cpu keeps to the processor.", file=sys.stderr, flush=True)
+        print(f"Computing on a GPU, {kind}; --platform cpu keeps to the processor.", file=sys.stderr, flush=True)
