@@ -31,6 +31,7 @@ from bayes_scaling.noise import NOISES
 from bayes_scaling.posterior import Draws
 from bayes_scaling.prior import lognormal
 from bayes_scaling.settings import Settings
+from bayes_scaling.slices import Guide
 from bayes_scaling.trees import Later
 
 # What a fit from the command line to JSON can do without once its programs are kept; Dask is what xarray would import.
@@ -98,7 +99,8 @@ def everything(program, table, nested=True):
     chain = program.chain(fold(key_of(3), 1), x[0], whitened(where), table, SHORT)
     found = [prior, likelihood, chain, program.describe(x, table), program.locate(5, table).points]
     if nested:
-        found.append(program.nested(key_of(4), start(x, prior, likelihood), table))
+        guide = Guide.none(x.shape[1])
+        found.append(program.nested(key_of(4), start(x, prior, likelihood), table, guide))
     return jax.tree.leaves(found)
 
 
