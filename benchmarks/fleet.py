@@ -12,7 +12,8 @@ others have their go, in processes of their own, kept alive, after one run that 
 - nutpie, compiled once and given each table's data; 4 x 500 draws, its default warm-up;
 - one bootstrap replicate as Besiroglu et al. (2024) make 4,000 of: runs drawn again, the Huber loss (delta 1e-3) of the
   log-sum-exp form minimised by L-BFGS from a point of Hoffmann et al.'s grid, gradients by differences;
-- a thousand bootstrap draws of least squares: `scipy.optimize.least_squares` from the best fit, with exact derivatives.
+- a thousand bootstrap draws of least squares: `scipy.optimize.least_squares` from the best fit, with exact derivatives;
+- a thousand bootstrap draws by `simple-scaling-laws`, where it is installed.
 
 `floor_ratio`: our seconds over those of the gradients alone, as many as were needed (warm-up and redone members
 included), each at its measured cost in one compiled loop on one core, shared by all cores. Medians over the turns.
@@ -55,6 +56,7 @@ GRID = {
     "b": (0.0, 5.0, 10.0, 15.0, 20.0, 25.0),
 }
 OTHERS = {"numpyro": "numpyro", "nutpie": "nutpie", "huber": "scipy", "least_squares": "scipy"}
+OTHERS |= {"simple_scaling_laws": "simple_scaling_laws"}
 
 
 def design(folder: Path | None) -> tuple[pd.DataFrame, str]:
@@ -131,6 +133,8 @@ def other(name: str, base: pd.DataFrame) -> Callable[[int], None]:
         return _nutpie(base)
     if name == "huber":
         return lambda seed: _huber(table(base, seed), seed)
+    if name == "simple_scaling_laws":
+        return lambda seed: _simple_scaling_laws(table(base, seed), seed)
     return lambda seed: _least_squares(table(base, seed), seed)
 
 
@@ -192,6 +196,23 @@ START = np.array(
         for name, target in (("a", 6.18), ("b", 7.64), ("e", 0.6), ("alpha", 0.35), ("beta", 0.37))
     ]
 )
+
+
+def _simple_scaling_laws(frame: pd.DataFrame, seed: int, count: int = 1000) -> None:
+    import polars as pl
+    from simple_scaling_laws import fit
+
+    names = [f"run {i}" for i in range(len(frame))]
+    columns = {
+        "training_run_id": names,
+        "train_set_id": names,
+        "test_set_id": ["one"] * len(names),
+        "optimizer_seed": list(range(len(names))),
+        "model_size__n_params": frame["params"].to_list(),
+        "dataset_size__n_subjects": frame["tokens"].to_list(),
+        "test_loss__loss": frame["loss"].to_list(),
+    }
+    fit(pl.DataFrame(columns), law="separable-power", n_draws=count, seed=seed)
 
 
 def _least_squares(frame: pd.DataFrame, seed: int, count: int = 1000) -> None:
@@ -329,7 +350,7 @@ def report(turns: dict[str, Any], count: int, name: str) -> dict[str, Any]:
         "floor_ratio": seconds / floor,
         "gradients_per_posterior": needed,
         "gradient_seconds": gradient,
-        "ess_min_median": float(np.median([v for row in mine for v in row["ess"]])),
+        "ess_min_median": float(np.nanmedian([v for row in mine for v in row["ess"]])),
         "redone": sum(row["redone"] for row in mine),
         "failed": sum(row["failed"] for row in mine),
         "seconds_pymc_loop": theirs.get("numpyro"),
@@ -338,6 +359,10 @@ def report(turns: dict[str, Any], count: int, name: str) -> dict[str, Any]:
         "posterior_in_huber_replicates": None if not theirs.get("huber") else seconds / theirs["huber"],
         "cpu_seconds_least_squares_1000": cpu.get("least_squares"),
         "cpu_share_of_least_squares": None if not cpu.get("least_squares") else mine_cpu / cpu["least_squares"],
+        "cpu_seconds_simple_scaling_laws_1000": cpu.get("simple_scaling_laws"),
+        "cpu_share_of_simple_scaling_laws": (
+            None if not cpu.get("simple_scaling_laws") else mine_cpu / cpu["simple_scaling_laws"]
+        ),
         "seconds_by_part": {k: statistics.median(row["parts"][k] for row in mine) for k in mine[0]["parts"]},
         "turns_of_others": others,
         "machine": on,
@@ -368,6 +393,8 @@ def text(result: dict[str, Any]) -> str:
         ("   our posterior costs so many", "posterior_in_huber_replicates"),
         ("1,000 least-squares draws, CPU seconds", "cpu_seconds_least_squares_1000"),
         ("   our posterior costs this share of the CPU", "cpu_share_of_least_squares"),
+        ("1,000 draws of simple-scaling-laws, CPU seconds", "cpu_seconds_simple_scaling_laws_1000"),
+        ("   our posterior costs this share of the CPU", "cpu_share_of_simple_scaling_laws"),
         ("Dask, one worker to two: times faster", "dask_speed_up"),
     ]
     head = [

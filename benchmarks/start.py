@@ -61,7 +61,7 @@ def one_process(law: str, cache: Path, bytecode: Path) -> dict[str, float]:
     dropped = ("JAX_COMPILATION_CACHE_DIR", "PYTHONDONTWRITEBYTECODE")
     surroundings = {k: v for k, v in os.environ.items() if k not in dropped}
     surroundings |= {"BAYES_SCALING_CACHE": str(cache), "PYTHONPYCACHEPREFIX": str(bytecode)}
-    words = [sys.executable, __file__, "--probe", "fit", "pile", "--law", law, "--json", "--quiet"]
+    words = [sys.executable, __file__, "--probe", "fit", "pile", "--law", law, "--no-cache", "--json", "--quiet"]
     begin = time()
     done = subprocess.run(words, env=surroundings, capture_output=True, text=True)
     seconds = time() - begin
