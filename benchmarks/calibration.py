@@ -1,6 +1,6 @@
 """Do the intervals hold on larger runs? Fits the smaller runs of public tables and scores forecasts of the larger.
 
-    python benchmarks/calibration.py --data FOLDER [--own] [--json] [--out FILE]
+    python benchmarks/calibration.py --data FOLDER [--own] [--json] [--seed N]
 
 Compares, in one run: the averaged forecast, equal weights over the same laws, each law alone, and the additive law by
 least squares with bootstrap intervals. FOLDER (or BAYES_SCALING_LOCAL_DATA) holds the tables; they are not shipped.

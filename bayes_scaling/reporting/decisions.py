@@ -67,17 +67,19 @@ def _prose(data: Data) -> list[Prose]:
         )
     ]
     sizes = [r["params"] for r in body["decisions"]]
-    near, n = body["flat"]["params"], body["optimum"]["params"]
+    near, n, several = body["flat"]["params"], body["optimum"]["params"], len(body["law_weights"]) > 1
     agree = "All rules choose nearly the same size" if max(sizes) < 1.05 * min(sizes) else "The rules choose between "
     if max(sizes) >= 1.05 * min(sizes):
         agree += f"{w.count(min(sizes))} and {w.count(max(sizes))} parameters"
     out.append(
         Prose(
             say(
-                "{agree}. Were the truth known, the best size would lie between {low} and {high} ({ci} interval); not "
-                "knowing it costs {regret} nats on average. Sizes from {near_low} to {near_high} lose at most {within} "
-                "against the best plan.",
+                "{agree}. Were the truth known{blend}, the best size would lie between {low} and {high} ({ci} "
+                "interval{alone}); not knowing it costs {regret} nats on average. Sizes from {near_low} to {near_high} "
+                "lose at most {within} against the best plan.",
                 agree=agree,
+                blend=", some blend of the laws" if several else "",
+                alone="; wider if one law alone is true, see The best allocation" if several else "",
                 low=w.count(n["lower"]),
                 high=w.count(n["upper"]),
                 ci=ci,
