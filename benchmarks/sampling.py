@@ -82,7 +82,7 @@ def sampler(name: str, runs: Runs, tune: int | None = None) -> Callable[[int], t
         from bayes_scaling import fit
 
         def ours(seed: int) -> tuple[Posterior, int]:
-            result = fit(runs, LAW, chains=CHAINS, draws=DRAWS, random_seed=seed)
+            result = fit(runs, LAW, chains=CHAINS, draws=DRAWS, random_seed=seed, cache=False)
             return drawn(result.idata)
 
         return ours

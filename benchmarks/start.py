@@ -122,11 +122,11 @@ def in_one_process(law: str, runs: Runs, repeats: int) -> dict[str, Any]:
     from bayes_scaling import fit
     from bayes_scaling.engine import cores
 
-    fit(runs, law, chains=CHAINS, draws=DRAWS, random_seed=1)
+    fit(runs, law, chains=CHAINS, draws=DRAWS, random_seed=1, cache=False)
     turns = []
     for turn in range(repeats):
         begin = perf_counter()
-        result = fit(runs, law, chains=CHAINS, draws=DRAWS, random_seed=100 + turn)
+        result = fit(runs, law, chains=CHAINS, draws=DRAWS, random_seed=100 + turn, cache=False)
         taken = perf_counter() - begin
         turns.append(
             {
