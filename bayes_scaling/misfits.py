@@ -11,8 +11,9 @@ from bayes_scaling.errors import Notice
 from bayes_scaling.scoring import Scores, joined, score, summary
 from bayes_scaling.validation import Validation, bins
 
-# Where no single law holds more of the larger runs than this within its 90 % intervals, a warning is due.
-MISFIT_COVERAGE = 0.7
+# Where no single law holds more of the larger runs than this within its 90 % intervals, a warning is due. In simulated
+# worlds (docs/forecasts.md) the best law held 0.85 to 0.97 where one was true, 0.61 to 0.72 where a power law broke.
+MISFIT_COVERAGE = 0.75
 
 
 def law_scores(validation: Validation, random_seed: int = 0) -> dict[str, tuple[Scores, ...]]:
