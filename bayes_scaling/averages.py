@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_scaling.averaging import learn
-from bayes_scaling.comparing import fit_laws
-from bayes_scaling.ensemble import Ensemble, validated
+from bayes_scaling.comparing import Evidence, fit_laws
+from bayes_scaling.ensemble import Ensemble, ensemble, validated
 from bayes_scaling.fitting import Fit
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.misfits import law_scores, validation_notices
@@ -49,3 +49,23 @@ def validated_average(fits: Sequence[Fit], *, random_seed: int = 0) -> tuple[Ens
     validation = validate_forward(fits[0].runs, laws, noise=fits[0].noise, random_seed=random_seed)
     told = validation_notices(validation, law_scores(validation, random_seed))
     return validated(fits, learn(validation, laws), told), validation
+
+
+def weighed(source: Any, *, random_seed: int = 0, progressbar: bool = False) -> Ensemble:
+    """What a decision rests on, from whatever there is.
+
+    Parameters
+    ----------
+    source
+        A `Fit` (believed as it stands), several, an `Ensemble`, an `Evidence`, or runs in any form `average` takes.
+        Runs, and the fits of an `Evidence`, are averaged as forecasts are: weighed by forward validation, with a
+        discrepancy. Evidence says which law the runs support, not which law foretells larger ones; pass
+        `evidence.ensemble()` to weigh by evidence alone.
+    """
+    if isinstance(source, Fit | Ensemble):
+        return ensemble(source)
+    if isinstance(source, Evidence):
+        return validated_average(source.fits, random_seed=random_seed)[0]
+    if isinstance(source, list | tuple) and source and all(isinstance(f, Fit) for f in source):
+        return ensemble(source)
+    return average(source, random_seed=random_seed, progressbar=progressbar)

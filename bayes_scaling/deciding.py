@@ -62,7 +62,7 @@ def decide(
     Parameters
     ----------
     source
-        A `Fit`, an `Ensemble`, an `Evidence`, or runs in any form; see `outcomes.weighed` for what is made of each.
+        A `Fit`, an `Ensemble`, an `Evidence`, or runs in any form; see `averages.weighed` for what is made of each.
     budget
         FLOP as a number, or text: "1e24", "100PF-days", "50000device-hours", "$2M", "30days". It covers training, and
         serving where `inference_tokens` are given. None: what the assurance of `target_loss` takes, or what the

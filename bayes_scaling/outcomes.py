@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.averages import average, validated_average
+from bayes_scaling.averages import weighed
 from bayes_scaling.blending import blend
-from bayes_scaling.comparing import Evidence
 from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.distance import distance
-from bayes_scaling.ensemble import Ensemble, ensemble
+from bayes_scaling.ensemble import Ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitting import Fit
 from bayes_scaling.law import ScalingLaw
@@ -226,26 +225,6 @@ class Outcomes:
 def _of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """`values` with dims (1, plan) or (draw, plan), for some draws."""
     return values if len(values) == 1 else values[rows]
-
-
-def weighed(source: Any, *, random_seed: int = 0, progressbar: bool = False) -> Ensemble:
-    """What decisions rest on, from whatever there is.
-
-    Parameters
-    ----------
-    source
-        A `Fit` (believed as it stands), several, an `Ensemble`, an `Evidence`, or runs in any form `average` takes.
-        Runs, and the fits of an `Evidence`, are averaged as forecasts are: weighed by forward validation, with a
-        discrepancy. Evidence says which law the runs support, not which law foretells larger ones; pass
-        `evidence.ensemble()` to weigh by evidence alone.
-    """
-    if isinstance(source, Fit | Ensemble):
-        return ensemble(source)
-    if isinstance(source, Evidence):
-        return validated_average(source.fits, random_seed=random_seed)[0]
-    if isinstance(source, list | tuple) and source and all(isinstance(f, Fit) for f in source):
-        return ensemble(source)
-    return average(source, random_seed=random_seed, progressbar=progressbar)
 
 
 def outcomes(

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.averages import average, validated_average
+from bayes_scaling.averages import weighed
 from bayes_scaling.beliefs import Beliefs, believed
 from bayes_scaling.choosing import Choice, best_batch, log_optimum, quantity_of
-from bayes_scaling.comparing import Evidence
 from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.designs import Box
-from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import DataError, Notice, UsageError, unknown
-from bayes_scaling.fitting import Fit
 from bayes_scaling.progress import reporting
 from bayes_scaling.provenance import Stopwatch
 from bayes_scaling.runs import Runs
@@ -88,7 +85,7 @@ def suggest(
     watch = Stopwatch()
     with reporting(progressbar):
         with watch("posterior"):
-            group = _group(source, random_seed, progressbar)
+            group = weighed(source, random_seed=random_seed, progressbar=progressbar)
         beliefs = believed(group, compute, random_seed=random_seed)
         if target == "law" and len(beliefs.members) < 2:
             raise DataError("Only one law has any weight, so no run can tell laws apart: give several with --laws A,B.")
@@ -131,16 +128,6 @@ def suggest(
         notices=(*group.notices, *_notices(choice, before, target, n_runs, spend, budget)),
         seconds=watch.seconds,
     )
-
-
-def _group(source: Any, seed: int, progressbar: bool) -> Ensemble:
-    if isinstance(source, Fit | Ensemble):
-        return ensemble(source)
-    if isinstance(source, Evidence):
-        return validated_average(source.fits, random_seed=seed)[0]
-    if isinstance(source, list | tuple) and source and all(isinstance(f, Fit) for f in source):
-        return ensemble(source)
-    return average(source, random_seed=seed, progressbar=progressbar)
 
 
 def _checked(
