@@ -111,7 +111,7 @@ def test_outcomes_are_the_draws_of_the_forecast(blend):
 
 
 def test_evidence_and_runs_are_averaged_as_forecasts_are(tiny_runs, blend, monkeypatch):
-    from bayes_scaling import outcomes as module
+    from bayes_scaling import averages as module
     from bayes_scaling.comparing import Evidence
 
     asked = []
