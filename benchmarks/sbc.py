@@ -31,7 +31,7 @@ from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.noise import NOISES
 from bayes_scaling.progress import reporting
 from bayes_scaling.reporting import theme as t
-from bayes_scaling.simulation import LIKELIHOOD, RANK_DRAWS, calibrate, uniformity
+from bayes_scaling.simulation import CURVE, LIKELIHOOD, NEW_RUN, OPTIMUM, RANK_DRAWS, calibrate, uniformity
 from bayes_scaling.uniformity import band, ecdf_difference, holm, simultaneous_p
 
 LEVELS = RANK_DRAWS + 1
@@ -106,6 +106,7 @@ def judged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             {
                 **{k: r[k] for k in ("law", "noise", "replicates", "ok_fraction", "seconds", "made", "machine")},
                 "p_values": own,
+                "coverage_90": {name: held(np.array(r["ranks"][name])) for name in (CURVE, NEW_RUN, OPTIMUM)},
                 "chi_square": {name: uniformity(np.array(ranks)) for name, ranks in r["ranks"].items()},
                 "worst": worst,
                 "corrected_p": corrected[f"{r['law']}|{r['noise']}|{worst}"],
@@ -175,6 +176,19 @@ def page(rows: list[dict[str, Any]]) -> str:
     ]
     lines += [
         "",
+        "Share of the tables whose truth lay in its 90 % interval, one decade of compute beyond the runs:",
+        "",
+        "| law | noise | the law's loss | a new run | best model size |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['law']} | {r['noise']} | "
+        + " | ".join(_share(v, r["replicates"]) for v in r["coverage_90"].values())
+        + " |"
+        for r in rows
+    ]
+    lines += [
+        "",
         READING,
     ]
     for law in dict.fromkeys(r["law"] for r in rows):
@@ -182,6 +196,16 @@ def page(rows: list[dict[str, Any]]) -> str:
     machines = sorted({r["machine"] for r in rows})
     lines.append(f"Made on {'; '.join(machines)}, {sum(r['seconds'] for r in rows) / 60:.0f} minutes in all.")
     return "\n".join(lines) + "\n"
+
+
+def held(ranks: np.ndarray, prob: float = 0.9) -> float:
+    """Share of the ranks in the central interval of probability `prob`."""
+    edge = (1 - prob) / 2 * LEVELS
+    return float(np.mean((ranks >= edge) & (ranks < LEVELS - edge)))
+
+
+def _share(value: float, count: int) -> str:
+    return f"{value:.3f} ± {np.sqrt(value * (1 - value) / count):.3f}"
 
 
 def _name(row: dict[str, Any]) -> str:
