@@ -81,7 +81,7 @@ def test_nested_sampling_finds_every_mode():
     program, table = program_of(model)
     found = nested_evidence_of(program, table, model_prior_points(model, LIVE, 1), 1)
     assert found.ok
-    assert found.sd < 0.25
+    assert found.sd < 0.3
     assert abs(found.value - truth) < 3 * found.sd
 
 
