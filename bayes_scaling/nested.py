@@ -82,6 +82,16 @@ def nested_evidence_of(program: Program, table: Table, x: np.ndarray, random_see
     _, likelihood = program.log_densities(x[:half], table)
     if np.isfinite(likelihood).sum() < half // 2:
         return LogEvidence(np.nan, np.inf, "nested", False, "The likelihood is nil at most draws from the prior.")
+    found = _pair(program, table, x, random_seed)
+    if found.ok or not np.isfinite(found.value):
+        return found
+    # A pilot that lost its way says nothing of the run it guided: both are made once more, from each other's draws.
+    return _pair(program, table, np.roll(x, half, axis=0), random_seed + 2_000_003)
+
+
+def _pair(program: Program, table: Table, x: np.ndarray, random_seed: int) -> LogEvidence:
+    """A pilot from the first half of the prior draws `x`, and the run that it guides, from the second."""
+    half = len(x) // 2
     rng = np.random.default_rng([random_seed, 31])
     pilot = _run(program, table, x[:half], Guide.none(x.shape[1]), PILOT_REMAINING, random_seed, rng)
     if pilot is None:
