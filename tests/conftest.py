@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import os
 from pathlib import Path
 
@@ -13,6 +16,12 @@ import pytest
 # here, before anything is imported, so that the processes that tests start have it too.
 os.environ["BAYES_SCALING_CACHE_LIMIT"] = "0"
 
+from by_hand import BESIROGLU, POINTS, by_hand
+from command import QUICK
+
+from bayes_scaling.averaging import Averaging
+from bayes_scaling.cli.main import main
+from bayes_scaling.ensemble import validated
 from bayes_scaling.laws import get_law
 from bayes_scaling.load import load_runs
 from bayes_scaling.runs import Runs
@@ -40,3 +49,33 @@ def tiny_runs() -> Runs:
     n, d = (v.ravel() for v in np.meshgrid(np.geomspace(5e7, 2e9, 4), np.geomspace(1e9, 6e10, 3)))
     loss = law.loss(law.published[0].values, {"params": n, "tokens": d}) * np.exp(0.005 * rng.standard_normal(n.size))
     return design(n, d, loss, "tiny")
+
+
+@pytest.fixture
+def cloud(tiny_runs):
+    """A Chinchilla posterior by hand, wide enough for the rules to differ."""
+    return by_hand(tiny_runs, BESIROGLU, spread=0.05, draws=2000, sigma=0.01)
+
+
+@pytest.fixture
+def blend(tiny_runs):
+    """Two laws blended under a rule with a discrepancy."""
+    fits = [
+        by_hand(tiny_runs, BESIROGLU, spread=0.03, draws=1000, seed=1),
+        by_hand(tiny_runs, POINTS["coupled"], law="coupled", spread=0.03, draws=800, seed=2),
+    ]
+    rule = Averaging(
+        {"chinchilla": 0.3, "coupled": 0.7}, np.array([0.005, 0.02]), np.array([0.5, 0.5]), 8.0, 4, {}, "t"
+    )
+    return validated(fits, rule)
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A saved fit, and what `fit --json` printed."""
+    path = tmp_path_factory.mktemp("saved") / "fit.nc"
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(["fit", "pile", "--law", "chinchilla", "--out", str(path), "--json", *QUICK])
+    assert code == 0, err.getvalue()
+    return path, json.loads(out.getvalue()), err.getvalue()

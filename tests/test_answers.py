@@ -7,39 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from by_hand import BESIROGLU, HOFFMANN, by_hand, loss_at
 
 from bayes_scaling import forecast, frontier
 from bayes_scaling.compute import SIX_ND
-from bayes_scaling.diagnose import Diagnostics
 from bayes_scaling.ensemble import ensemble
 from bayes_scaling.errors import UsageError
-from bayes_scaling.fitting import Fit
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.laws import get_law
-from bayes_scaling.noise import get_noise
 from bayes_scaling.optimum import optimal_params
-from bayes_scaling.settings import Settings
 from bayes_scaling.summaries import weighted_quantile
-
-HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
-BESIROGLU = {"E": 1.8169, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3659}
-
-
-def loss_at(c, n, d):
-    return c["E"] + c["A"] / n ** c["alpha"] + c["B"] / d ** c["beta"]
-
-
-def by_hand(runs, constants, *, law="chinchilla", noise="student_t", draws=400, spread=0.0, sigma=0.01, seed=0):
-    """A Fit whose posterior is `constants`, each scattered by `spread` on the log scale."""
-    from arviz_base import from_dict
-
-    rng = np.random.default_rng(seed)
-    spec, scatter = get_law(law), get_noise(noise)
-    values = {**spec.free_values(constants), "sigma": sigma, "nu": 4.0}
-    wanted = [*spec.parameters, *scatter.parameters]
-    posterior = {k: values[k] * np.exp(spread * rng.standard_normal((2, draws // 2))) for k in wanted}
-    verdict = Diagnostics("ok", 1.0, 1000.0, 1000.0, 0, 1.0, ())
-    return Fit(spec, scatter, runs, from_dict({"posterior": posterior}), verdict, Settings(random_seed=11))
 
 
 def test_a_point_like_posterior_forecasts_the_formula(tiny_runs):
