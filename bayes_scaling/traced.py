@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import struct
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,10 @@ from bayes_scaling.files import cache_folder, write_with
 
 # All files together, bytes; a program takes some hundred kilobytes.
 LIMIT = 256 * 2**20
+# What JAX and flatbuffers raise for bytes that are no program of theirs, and for what can be compiled but not exported
+# (host callbacks, types without a serialised form, no flatbuffers).
+UNREADABLE = (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError, struct.error)
+UNEXPORTABLE = (ImportError, NotImplementedError)
 _MAGIC = b"bayes-scaling traced program 1\n"
 
 
@@ -66,8 +71,8 @@ def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple
 
     kept = load(name)
     if kept is not None:
-        # Whatever a file of another version makes JAX say, tracing anew is the remedy.
-        with contextlib.suppress(Exception):
+        # A whole file that is no program of this JAX: tracing anew is the remedy.
+        with contextlib.suppress(*UNREADABLE):
             return export.deserialize(bytearray(kept)).call
     shapes = jax.tree.map(lambda v: jax.ShapeDtypeStruct(*kind(v)), arguments)
     platforms = ("cpu",) if platform(arguments) == "cpu" else None
@@ -75,8 +80,8 @@ def function(name: str, make: Callable[[], Callable[..., Any]], arguments: tuple
     try:
         exported = export.export(jax.jit(traced), platforms=platforms)(*shapes)
         save(name, bytes(exported.serialize()))
-    except Exception:
-        # Not everything that can be compiled can be exported; a fault of the function itself shows when it is called.
+    except UNEXPORTABLE:
+        # Compiled all the same, and not kept. Any other fault is the function's own and is raised.
         return traced
     return exported.call
 
