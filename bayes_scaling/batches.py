@@ -129,7 +129,7 @@ def fit_chunk(chunk: Chunk) -> dict[str, np.ndarray]:
     program = program_for(law, noise, chunk.frames[0])
     names = (*law.parameters, *law.derived, *noise.parameters)
     tables = [Table.padded(frame) for frame in chunk.frames]
-    for table in {len(t.mask): t for t in tables}.values():
+    for table in {t.shape: t for t in tables}.values():
         _compile_once(program, table, chunk)
     with limited_to(chunk.threads):
         members = [partial(_member, program, t, s, names, chunk) for t, s in zip(tables, chunk.seeds, strict=True)]
@@ -148,7 +148,7 @@ def _compile_once(program: Program, table: Table, chunk: Chunk) -> None:
     """The programs of a padded length, compiled side by side, while other threads wait rather than do the same."""
     settings = replace(chunk.settings, warmup=WARMUP)
     with _COMPILING:
-        if not program.first_time(("chunk", settings.draws, settings.chains, len(table.mask), chunk.evidence)):
+        if not program.first_time(("chunk", settings.draws, settings.chains, table.shape, chunk.evidence)):
             return
         where = no_mode(program)
         begin = starts(where, settings.chains, 0)

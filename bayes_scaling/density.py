@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.platforms import on_accelerator
+from bayes_scaling.prepared import split
 from bayes_scaling.rowsum import block_of, blocked_sum
 from bayes_scaling.traced import Outline
 
@@ -47,6 +48,9 @@ class Density:
     rowwise
         Whether each term of `pointwise` depends on its own row of the data alone, so that large tables can be summed
         in blocks. True of every law; unknown of a user's model.
+    prepare
+        `prepare(data)`: the data, and with them what of `pointwise` depends on them alone; `pointwise` takes either.
+        See `prepared`.
     """
 
     names: tuple[str, ...]
@@ -58,13 +62,27 @@ class Density:
     data: dict[str, np.ndarray]
     initial: np.ndarray
     rowwise: bool = field(default=False, kw_only=True)
+    prepare: Callable[[Data], dict[str, Any]] = field(default=dict, kw_only=True)
 
     def log_likelihood(self, x: Any, data: Data, mask: Any) -> Any:
         """Scalar log likelihood; padded runs have mask zero and count nothing."""
-        rows = mask.shape[0]
-        block = block_of(rows, on_accelerator()) if self.rowwise else rows
         # Only the model's own columns have rows: others that come with them are none of its business.
-        return blocked_sum(self.pointwise, x, {name: data[name] for name in self.data}, mask, block)
+        own = self.prepare({name: data[name] for name in self.data})
+        return blocked_sum(self.terms, x, own, mask, self.at_once(mask))
+
+    def at_once(self, mask: Any) -> int:
+        """Rows whose terms exist at the same time while a table of this mask is summed."""
+        rows = mask.shape[0]
+        return block_of(rows, on_accelerator()) if self.rowwise else rows
+
+    def terms(self, x: Any, data: Data) -> Any:
+        """As `pointwise`, dims (run,), where columns of zeros may be scalars (see `engine.Table`)."""
+        if not self.rowwise:
+            return self.pointwise(x, data)
+        import jax.numpy as jnp
+
+        rows = max(np.shape(v) for v in data.values())
+        return self.pointwise(x, {name: jnp.broadcast_to(v, rows) for name, v in data.items()})
 
     def log_density(self, x: Any, data: Data, mask: Any) -> Any:
         """Scalar log prior plus log likelihood."""
@@ -105,6 +123,7 @@ def deferred(
         log_prior=lambda x: real().log_prior(x),
         pointwise=lambda x, data: real().pointwise(x, data),
         constrain=lambda x: real().constrain(x),
+        prepare=lambda data: real().prepare(data),
         data=data,
         initial=np.array(outline.initial),
         rowwise=rowwise,
@@ -120,6 +139,7 @@ def density(model: pm.Model, rowwise: bool = False) -> Density:
     from pymc.util import get_default_varnames
     from pytensor.compile.sharedvalue import SharedVariable
     from pytensor.graph.traversal import graph_inputs
+    from pytensor.link.jax.dispatch import jax_funcify
     from pytensor.tensor import TensorType
 
     values = list(model.value_vars)
@@ -139,30 +159,37 @@ def density(model: pm.Model, rowwise: bool = False) -> Density:
     }
     swap = [(shared[name], arguments[name]) for name in shared]
 
-    priors = _jaxified([*values], [*prior, *potentials], [])
-    likelihoods = _jaxified([*values, *arguments.values()], likelihood, swap)
-    reports = _jaxified([*values], reported, [])
+    priors = jax_funcify(_rewritten([*values], [*prior, *potentials], []))
+    reports = jax_funcify(_rewritten([*values], reported, []))
+    graph = _rewritten([*values, *arguments.values()], likelihood, swap)
+    columns, graph = split(graph, arguments) if rowwise else ([], graph)
+    likelihoods = jax_funcify(graph)
 
     point = model.initial_point()
     shapes = tuple(np.shape(point[v.name]) for v in values)
     sizes = [int(np.prod(s)) for s in shapes]
     ends = np.cumsum(sizes)
 
-    def split(x: Any) -> list[Any]:
+    def parts(x: Any) -> list[Any]:
         return [x[end - size : end].reshape(shape) for size, end, shape in zip(sizes, ends, shapes, strict=True)]
 
     def log_prior(x: Any) -> Any:
-        return sum(jnp.sum(term) for term in priors(*split(x)))
+        return sum(jnp.sum(term) for term in priors(*parts(x)))
+
+    def prepare(data: Data) -> dict[str, Any]:
+        return {**data, **{c.name: c.of(data) for c in columns if c.name not in data}}
 
     def pointwise(x: Any, data: Data) -> Any:
-        terms = likelihoods(*split(x), *(data[name] for name in arguments))
+        data = prepare(data)
+        given = [data[name] for name in (*arguments, *(c.name for c in columns))]
+        terms = likelihoods(*parts(x), *given)
         # Nothing observed: one observation that says nothing, because JAX cannot map over empty ones.
         return jnp.concatenate([jnp.ravel(t) for t in terms]) if terms else jnp.zeros(1)
 
     names = [v.name for v in reported]
 
     def constrain(x: Any) -> dict[str, Any]:
-        return dict(zip(names, reports(*split(x)), strict=True))
+        return dict(zip(names, reports(*parts(x)), strict=True))
 
     return Density(
         names=tuple(v.name for v in values),
@@ -171,24 +198,22 @@ def density(model: pm.Model, rowwise: bool = False) -> Density:
         log_prior=log_prior,
         pointwise=pointwise,
         constrain=constrain,
+        prepare=prepare,
         data={name: np.asarray(v.get_value()) for name, v in shared.items()},
         initial=np.concatenate([np.ravel(point[v.name]) for v in values]).astype(float),
         rowwise=rowwise,
     )
 
 
-def _jaxified(inputs: list[Any], outputs: list[Any], swap: list[tuple[Any, Any]]) -> Callable[..., Any]:
-    """A JAX function of `inputs`; shared variables in `swap` become arguments, others become constants."""
+def _rewritten(inputs: list[Any], outputs: list[Any], swap: list[tuple[Any, Any]]) -> Any:
+    """The graph that JAX is to run; shared variables in `swap` become arguments, others become constants."""
     from pymc.sampling.jax import _replace_shared_variables
     from pytensor.compile import mode
     from pytensor.graph.fg import FunctionGraph
     from pytensor.graph.replace import clone_replace
-    from pytensor.link.jax.dispatch import jax_funcify
 
-    if not outputs:
-        return lambda *args: ()
     if swap:
         outputs = clone_replace(outputs, replace=swap)
-    graph = FunctionGraph(inputs=inputs, outputs=_replace_shared_variables(outputs), clone=True)
+    graph = FunctionGraph(inputs=inputs, outputs=_replace_shared_variables(outputs) if outputs else [], clone=True)
     mode.JAX.optimizer.rewrite(graph)
-    return jax_funcify(graph)
+    return graph

@@ -25,8 +25,8 @@ from bayes_scaling.modes import Modes
 # Degrees of freedom of the proposals: heavy enough for weights to stay bounded, light enough not to waste draws.
 TAIL = 6.0
 # How often the proposal is adapted, with how many draws each; densities are evaluated so many at a time, so that one
-# compiled shape serves all.
-ROUNDS, ROUND = 6, 1000
+# compiled shape serves all; of a large table so many on each core.
+ROUNDS, ROUND, PART = 6, 1000, 125
 # A proposal whose weights are worth this share of its draws is not adapted further.
 GOOD_SHARE = 0.6
 # Weights are tempered until they are worth this share, before a proposal is learned from them.
@@ -242,10 +242,11 @@ def _at_modes(found: Modes) -> Proposal:
 
 def _densities(program: Any, table: Table, x: np.ndarray) -> np.ndarray:
     """Log prior plus log likelihood at each row of `x`; what is not a number has no density."""
-    tasks = [partial(program.log_densities, x[i : i + ROUND], table) for i in range(0, len(x), ROUND)]
     # A large table is worth all cores; small ones share them with the other members of their fleet.
-    several = len(tasks) > 1 and table.n > LARGE_TABLE
-    done = dict(parallel(tasks)) if several else {i: task() for i, task in enumerate(tasks)}
+    large = table.n > LARGE_TABLE
+    some = PART if large else ROUND
+    tasks = [partial(program.log_densities, x[i : i + some], table) for i in range(0, len(x), some)]
+    done = dict(parallel(tasks)) if large else {i: task() for i, task in enumerate(tasks)}
     log_p = np.concatenate([np.sum(done[i], axis=0) for i in range(len(tasks))])
     return np.where(np.isnan(log_p), -np.inf, log_p)
 

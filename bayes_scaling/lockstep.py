@@ -133,7 +133,9 @@ def locate_in_step(
 
 def stacked(tables: Sequence[Table], device: Any) -> tuple[Mapping[str, Any], Any]:
     """Data and masks of tables of one length, dims (table, row) or (table, ...), on `device`."""
-    data = {name: np.stack([np.asarray(t.data[name]) for t in tables]) for name in tables[0].data}
+    columns = {name: [np.asarray(t.data[name]) for t in tables] for name in tables[0].data}
+    # Where some have a column of zeros and others do not, it is written out.
+    data = {name: np.stack(np.broadcast_arrays(*column)) for name, column in columns.items()}
     mask = np.stack([np.asarray(t.mask) for t in tables])
     if device is None:
         return data, mask

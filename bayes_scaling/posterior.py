@@ -188,7 +188,7 @@ def in_step(device: Any) -> bool:
 def _compiled_ahead(program: Program, table: Table, settings: Settings) -> list[Any]:
     """Calls that do no work but have the later programs compiled on another core while the modes are sought; none once
     they are compiled."""
-    if not program.first_time((settings.draws, settings.chains, settings.warmup, settings.thin, len(table.mask))):
+    if not program.first_time((settings.draws, settings.chains, settings.warmup, settings.thin, table.shape)):
         return []
     where = no_mode(program)
     key = key_of(0)

@@ -38,7 +38,7 @@ def blocked_sum(
     x
         dims (unknown,). The gradient is with respect to it; `data` are constants.
     data, mask
-        dims (row,), a multiple of `block`.
+        dims (row,), a multiple of `block`; of `data`, also scalars, which hold for every row.
     """
     import jax
     import jax.numpy as jnp
@@ -50,24 +50,25 @@ def blocked_sum(
     if mask.shape[0] == block:
         return term(x, data, mask)
     cut = lambda v: v.reshape(-1, block)  # noqa: E731
-    blocks = jax.tree.map(cut, dict(data)), cut(mask)
+    each = {name: cut(v) for name, v in data.items() if jnp.ndim(v)}, cut(mask)
+    common = {name: v for name, v in data.items() if not jnp.ndim(v)}
 
     # The gradient is found beside the value instead of on a second pass: it needs no memory of the first.
     @jax.custom_vjp
-    def total(x: Any, blocks: Any) -> Any:
-        return jax.lax.scan(lambda s, b: (s + term(x, *b), None), jnp.zeros((), x.dtype), blocks)[0]
+    def total(x: Any, each: Any, common: Any) -> Any:
+        return jax.lax.scan(lambda s, b: (s + term(x, b[0] | common, b[1]), None), jnp.zeros((), x.dtype), each)[0]
 
-    def forward(x: Any, blocks: Any) -> tuple[Any, Any]:
+    def forward(x: Any, each: Any, common: Any) -> tuple[Any, Any]:
         def step(carry: Any, b: Any) -> tuple[Any, None]:
-            value, gradient = jax.value_and_grad(term)(x, *b)
+            value, gradient = jax.value_and_grad(term)(x, b[0] | common, b[1])
             return (carry[0] + value, carry[1] + gradient), None
 
-        (value, gradient), _ = jax.lax.scan(step, (jnp.zeros((), x.dtype), jnp.zeros_like(x)), blocks)
-        return value, (gradient, blocks)
+        (value, gradient), _ = jax.lax.scan(step, (jnp.zeros((), x.dtype), jnp.zeros_like(x)), each)
+        return value, (gradient, each, common)
 
-    def backward(kept: Any, cotangent: Any) -> tuple[Any, Any]:
-        gradient, blocks = kept
-        return cotangent * gradient, jax.tree.map(jnp.zeros_like, blocks)
+    def backward(kept: Any, cotangent: Any) -> tuple[Any, ...]:
+        gradient, *constants = kept
+        return cotangent * gradient, *jax.tree.map(jnp.zeros_like, constants)
 
     total.defvjp(forward, backward)
-    return total(x, blocks)
+    return total(x, each, common)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -13,9 +14,9 @@ from conftest import design
 from bayes_scaling import engine, fit, modes
 from bayes_scaling.density import density
 from bayes_scaling.engine import Table, jax_ready, padded_length, program_for
-from bayes_scaling.laws import get_law
+from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import loo, stacking_weights
-from bayes_scaling.model import build, columns, specify
+from bayes_scaling.model import build, build_columns, columns, specify
 from bayes_scaling.rowsum import BLOCK, SMALLEST, block_of, blocked_sum
 from bayes_scaling.storage import load_fit, save_fit
 
@@ -78,6 +79,41 @@ def test_the_model_does_not_depend_on_the_rows_it_was_built_from():
     x = program.density.initial + 0.1
     expected = float(np.sum(whole.pointwise(x, whole.data)))
     assert float(program.density.log_likelihood(x, table.data, table.mask)) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("law_name", STANDARD)
+@pytest.mark.parametrize("errors", [False, True])
+def test_a_table_in_blocks_has_the_density_that_pymc_gives(law_name, errors):
+    """Whether its logarithms are taken beforehand, its rows go in blocks, or its standard errors are one zero."""
+    law, noise = specify(law_name, "student_t_growing")
+    runs = simulated(5000, 5)
+    runs = replace(runs, loss_sd=0.01 * runs.loss) if errors else runs
+    frame = columns(law, noise, runs)
+    table = Table.padded(frame)
+    assert np.ndim(table.data["log_loss_sd"]) == int(errors)
+    assert block_of(len(table.mask), False) < len(table.mask)
+    program = program_for(law, noise, frame)
+    model = build(law, runs, noise)
+    x = program.density.initial + 0.1
+    point = dict(zip(program.density.names, x, strict=True))
+    expected = float(model.compile_logp(vars=model.observed_RVs)(point))
+    assert float(program.density.log_likelihood(x, table.data, table.mask)) == pytest.approx(expected, rel=1e-10)
+    assert np.sum(program.log_densities(x[None], table)[1]) == pytest.approx(expected, rel=1e-10)
+    terms = program.describe(x[None], table)[1]
+    assert terms.shape == (1, runs.n)
+    assert terms.sum() == pytest.approx(expected, rel=1e-10)
+
+
+def test_logarithms_of_the_data_are_taken_beforehand():
+    law, noise = specify("chinchilla")
+    frame = columns(law, noise, simulated(4, 6))
+    made = density(build_columns(law, noise, frame, list("abcd")), rowwise=True)
+    more = made.prepare(made.data)
+    columns_of = [np.asarray(v) for name, v in more.items() if name not in made.data]
+    for expected in (np.log(frame["params"] / law.scale.params), np.log(frame["tokens"] / law.scale.tokens)):
+        assert any(np.allclose(column, expected) for column in columns_of)
+    logs = [str(jax.make_jaxpr(made.pointwise)(made.initial, d)).count("f64[4] = log ") for d in (made.data, more)]
+    assert logs == [4, 2]  # those of the curve and of the noise's scale are left
 
 
 def test_modes_of_a_large_table_are_those_of_all_its_rows(monkeypatch):
