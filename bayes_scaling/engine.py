@@ -37,7 +37,7 @@ CELLS_AT_ONCE = 2_000_000
 FINE_ABOVE = 4096
 # A table of more runs is searched for modes on so many of them, drawn at random, and each mode found is then followed
 # to the whole table's.
-LARGE_TABLE, THINNED = 20_000, 4096
+LARGE_TABLE, THINNED = 8_000, 4096
 # Pointwise log likelihoods of more cells (draws x runs) are not kept: 400 MB.
 POINTWISE_CELLS = 50_000_000
 

@@ -161,8 +161,9 @@ def _approximated(
     usable = {i: m for i, m in enumerate(made) if m is not None and (m.ok or forced)}
     tasks = [partial(_from_approximation, program, tables[i], m, settings, seeds[i]) for i, m in usable.items()]
     drawn = {list(usable)[k]: draws for k, draws in parallel(tasks)}
-    # What is good enough to report is for the verdict to say; few effective draws are for NUTS to mend.
-    return {i: d for i, d in drawn.items() if forced or not _unclean(d)}
+    # What is good enough to report is for the verdict to say; few effective draws are for NUTS to mend. R-hat is not
+    # asked: of a few hundred independent draws a chain it exceeds 1.01 by chance.
+    return {i: d for i, d in drawn.items() if forced or not (d.diagnostics.verdict == "failed" or _few(d))}
 
 
 def _from_approximation(program: Program, table: Table, made: Approximation, settings: Settings, seed: int) -> Draws:
@@ -211,8 +212,12 @@ def _unclean(draws: Draws, last: bool = False) -> bool:
     """Whether to try again; the last attempt, a program of its own, is not worth a stray divergence."""
     d = draws.diagnostics
     stray = RETRY_DIVERGENT * draws.x.shape[0] * draws.x.shape[1] if last else 0
-    few = min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1])
-    return d.verdict == "failed" or d.divergences > stray or d.rhat_max > RHAT_OK or few
+    return d.verdict == "failed" or d.divergences > stray or d.rhat_max > RHAT_OK or _few(draws)
+
+
+def _few(draws: Draws) -> bool:
+    d = draws.diagnostics
+    return min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1])
 
 
 def _badness(draws: Draws) -> tuple[int, int, float]:

@@ -151,6 +151,13 @@ def test_where_it_is_refused_nuts_takes_over(monkeypatch):
     np.testing.assert_array_equal(refused.x, alone.x)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_few_independent_draws_are_not_refused_for_their_r_hat(seed):
+    made = fit(simulated(2000, 30), draws=100, chains=4, method="auto", random_seed=seed, cache=False)
+    assert made.diagnostics.method == "laplace"
+    assert made.diagnostics.verdict == "ok"
+
+
 def test_a_bad_approximation_asked_for_is_a_failed_fit(tiny_runs, monkeypatch):
     monkeypatch.setattr("bayes_scaling.laplace.K_LIMIT", -5.0)
     made = fit(tiny_runs, "chinchilla", method="laplace", draws=SHORT.draws, random_seed=1)
