@@ -204,11 +204,11 @@ class Program:
         """Any other function of this density, compiled once for each shape, and kept. See `_once`."""
         return self._once(key, make)
 
-    def locate(self, seed: int, table: Table, brief: bool = False) -> modes.Modes | None:
+    def locate(self, seed: int, table: Table, brief: bool = False, side_by_side: bool = False) -> modes.Modes | None:
         """Search for modes from draws of the prior's Gaussian approximation; `brief`: as soon as a first few searches
-        all end at one mode, the others are not made."""
+        all end at one mode, the others are not made; `side_by_side`: on all cores, to the same result."""
         if self.density.rowwise and table.n > LARGE_TABLE:
-            rough = self.locate(seed, table.thinned(self.density.data, THINNED, seed))
+            rough = self.locate(seed, table.thinned(self.density.data, THINNED, seed), brief, side_by_side)
             if rough is not None:
                 return self._followed(rough, table)
 
@@ -224,10 +224,21 @@ class Program:
             return program
 
         program = self._once("locate", make)
+
+        def some(first: int) -> list[np.ndarray]:
+            return [np.asarray(v) for v in program(key_of(seed), first, dict(table.data), table.mask)]
+
+        def ranked(ends: Iterable[list[np.ndarray]]) -> modes.Modes | None:
+            return modes.rank(*(np.concatenate(v) for v in zip(*ends, strict=True)))
+
+        firsts = range(0, modes.STARTS, modes.AT_ONCE)
+        if side_by_side and not brief:
+            done = dict(parallel([partial(some, first) for first in firsts]))
+            return ranked(done[i] for i in range(len(done)))
         ends = []
-        for first in range(0, modes.STARTS, modes.AT_ONCE):
-            ends.append([np.asarray(v) for v in program(key_of(seed), first, dict(table.data), table.mask)])
-            found = modes.rank(*(np.concatenate(v) for v in zip(*ends, strict=True)))
+        for first in firsts:
+            ends.append(some(first))
+            found = ranked(ends)
             if brief and found is not None and found.found[0] == modes.AT_ONCE:
                 break
         return found

@@ -85,7 +85,8 @@ def sample_tables(
         Under method "laplace", if a member has no mode to approximate about.
     """
     located: list[Modes | None] = [None] * len(tables)
-    searches = [partial(program.locate, seed, t) for seed, t in zip(seeds, tables, strict=True)]
+    alone = len(tables) == 1
+    searches = [partial(program.locate, seed, t, side_by_side=alone) for seed, t in zip(seeds, tables, strict=True)]
     device = device_for(max(len(t.mask) for t in tables), len(tables))
     vectorised = in_step(device)
     if vectorised and len(tables[0].mask) <= LARGE_TABLE:
