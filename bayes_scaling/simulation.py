@@ -8,13 +8,15 @@ the best size one decade of compute beyond the table, whose ranks say whether fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.batches import Chunk, fit_chunk
+from bayes_scaling.engine import Table, cores, padded_length, program_for
+from bayes_scaling.errors import unknown
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import specify
 from bayes_scaling.noise import Noise
@@ -27,6 +29,8 @@ RANK_DRAWS = 99
 LIKELIHOOD = "log_likelihood"
 CURVE, NEW_RUN, OPTIMUM = "loss_beyond", "new_run_beyond", "optimal_params_beyond"
 BEYOND = 10.0  # times the largest compute of the design
+# NUTS as `fit` runs it by default, its method "auto" (the fast approximation where it may be used), a `fleet`.
+SAMPLERS = ("nuts", "auto", "fleet")
 
 
 def prior_values(law: ScalingLaw, noise: Noise, n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -123,35 +127,48 @@ def calibrate(
     replicates: int = 200,
     random_seed: int = 0,
     chunk: int = 25,
+    sampler: str = "nuts",
 ) -> Calibration:
-    """Simulation-based calibration of a law on a design (counts, dims (run,))."""
+    """Simulation-based calibration of a law on a design (counts, dims (run,)).
+
+    Parameters
+    ----------
+    sampler
+        One of `SAMPLERS`: what makes the posterior draws.
+
+    Raises
+    ------
+    UsageError
+        For an unknown law, noise model or sampler.
+    """
+    if sampler not in SAMPLERS:
+        raise unknown("sampler", sampler, SAMPLERS, "")
     spec, noise_spec = specify(law, noise)
     rng = np.random.default_rng([random_seed, 41])
     truth = prior_values(spec, noise_spec, replicates, rng)
     frames = [
         simulated_frame(spec, noise_spec, {k: v[i] for k, v in truth.items()}, design, rng) for i in range(replicates)
     ]
-    program = program_for(spec, noise_spec, frames[0])
-    n = len(frames[0]["log_loss"])
     beyond = quantities_beyond(spec, noise_spec, truth, design, np.random.default_rng([random_seed, 43]))
     ranks: dict[str, list[int]] = {name: [] for name in [*truth, LIKELIHOOD, *beyond]}
     verdicts: list[str] = []
     reporter().stage(f"{spec.title}: {replicates} simulated tables", total=replicates)
     for begin in range(0, replicates, chunk):
         part = range(begin, min(begin + chunk, replicates))
-        tables = [Table.padded(frames[i], padded_length(n)) for i in part]
-        drawn = sample_tables(program, tables, Settings(draws=250), [random_seed + 13 * i for i in part], patient=False)
-        for i, d in zip(part, drawn, strict=True):
-            verdicts.append(d.diagnostics.verdict)
-            keep = np.linspace(0, d.x.shape[0] * d.x.shape[1] - 1, RANK_DRAWS).round().astype(int)
-            kept = {name: v.reshape(-1)[keep] for name, v in d.values.items() if v.ndim == 2}
+        seeds = [random_seed + 13 * i for i in part]
+        made = _posteriors(sampler, spec, noise_spec, [frames[i] for i in part], seeds)
+        for i, (verdict, drawn) in zip(part, made, strict=True):
+            verdicts.append(verdict)
+            count = next(iter(drawn.values())).size
+            keep = np.linspace(0, count - 1, RANK_DRAWS).round().astype(int)
+            kept = {name: v.reshape(-1)[keep] for name, v in drawn.items()}
             for name in truth:
                 ranks[name].append(int((kept[name] < truth[name][i]).sum()))
             asked = quantities_beyond(spec, noise_spec, kept, design, np.random.default_rng([random_seed, 47, i]))
             for name, v in asked.items():
                 ranks[name].append(int((v < beyond[name][i]).sum()))
-            at_truth = _log_likelihood(spec, noise_spec, {k: v[i] for k, v in truth.items()}, frames[i])
-            mine = d.log_likelihood.sum(axis=-1).reshape(-1)[keep]
+            at_truth = _log_likelihood(spec, noise_spec, {k: v[i, None] for k, v in truth.items()}, frames[i])
+            mine = _log_likelihood(spec, noise_spec, kept, frames[i])
             ranks[LIKELIHOOD].append(int((mine < at_truth).sum()))
     found = {name: np.array(v) for name, v in ranks.items()}
     return Calibration(
@@ -163,13 +180,35 @@ def calibrate(
     )
 
 
+def _posteriors(
+    sampler: str, law: ScalingLaw, noise: Noise, frames: Sequence[Mapping[str, np.ndarray]], seeds: Sequence[int]
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Of each table, the verdict and the draws of each parameter, dims (chain, draw)."""
+    if sampler == "fleet":
+        names = tuple(str(i) for i in range(len(frames)))
+        scale = law.scale.params, law.scale.tokens
+        settings = Settings(draws=250)
+        task = Chunk(law, noise, scale, {}, names, tuple(seeds), tuple(frames), settings, ci_prob=0.9, threads=cores())
+        found = fit_chunk(task)
+        for verdict, values in zip(found["verdict"], found["values"], strict=True):
+            yield str(verdict), {str(name): values[..., k] for k, name in enumerate(found["parameters"])}
+        return
+    tables = [Table.padded(frame, padded_length(len(frame["log_loss"]))) for frame in frames]
+    how = Settings(draws=250, method=sampler)
+    for drawn in sample_tables(program_for(law, noise, frames[0]), tables, how, seeds, patient=False):
+        yield drawn.diagnostics.verdict, {name: v for name, v in drawn.values.items() if v.ndim == 2}
+
+
 def _log_likelihood(
-    law: ScalingLaw, noise: Noise, values: Mapping[str, float], frame: Mapping[str, np.ndarray]
-) -> float:
-    own = {k: np.asarray(values[k]) for k in noise.parameters}
+    law: ScalingLaw, noise: Noise, values: Mapping[str, np.ndarray], frame: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Of all runs together, dims (draw,), like each of `values`."""
+    each = {k: np.asarray(v)[:, None] for k, v in values.items()}
+    own = {k: each[k] for k in noise.parameters}
     scale = noise.scale(own, frame["decades"])
-    loss = law.loss({k: values[k] for k in law.parameters}, {k: frame[k] for k in law.inputs})
-    return float(np.sum(noise.logpdf((frame["log_loss"] - np.log(loss)) / scale, own) - np.log(scale)))
+    loss = law.loss({k: each[k] for k in law.parameters}, {k: frame[k] for k in law.inputs})
+    terms = noise.logpdf((frame["log_loss"] - np.log(loss)) / scale, own) - np.log(scale)
+    return np.asarray(np.sum(np.broadcast_to(terms, loss.shape), axis=-1))
 
 
 def uniformity(ranks: np.ndarray, bins: int = 20) -> float:

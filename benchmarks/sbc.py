@@ -1,6 +1,9 @@
 """Simulation-based calibration of every law under every noise model, with pictures.
 
-    python benchmarks/sbc.py [--replicates 200] [--laws A,B] [--noise A,B] [--out docs] [--json]
+    python benchmarks/sbc.py [--replicates 200] [--laws A,B] [--noise A,B] [--samplers A,B] [--out docs] [--json]
+
+Every noise model under NUTS, as `fit` runs it, and the default one under the other samplers: the fast approximation
+of method "auto", and a fleet.
 
 Each law and noise model is saved under OUT/sbc as soon as it is done, and taken from there next time, so that a run
 can be stopped and goes on where it was. OUT/calibration.md and one picture a law are written from what is there.
@@ -31,14 +34,16 @@ from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.noise import NOISES
 from bayes_scaling.progress import reporting
 from bayes_scaling.reporting import theme as t
-from bayes_scaling.simulation import CURVE, LIKELIHOOD, NEW_RUN, OPTIMUM, RANK_DRAWS, calibrate, uniformity
+from bayes_scaling.simulation import CURVE, LIKELIHOOD, NEW_RUN, OPTIMUM, RANK_DRAWS, SAMPLERS, calibrate, uniformity
 from bayes_scaling.uniformity import band, ecdf_difference, holm, simultaneous_p
 
 LEVELS = RANK_DRAWS + 1
 REJECTED = 0.01
+DEFAULT_SAMPLER = SAMPLERS[0]
 INTRODUCTION = """\
 Parameters are drawn from a law's prior and the noise's, 36 runs from the law on a 6 by 6 factorial of two decades in
-parameters and in tokens, and the posterior is sampled as `fit` does it. If the sampler and the densities are right,
+parameters and in tokens, and the posterior is sampled: by NUTS as `fit` does it ("nuts"), as `fit` does it under
+method "auto" ("auto"), and as a member of a fleet ("fleet"). If the sampler and the densities are right,
 the rank of each true parameter among its posterior draws is uniform (Talts et al. 2018, arXiv:1804.06788), and so is
 that of the true log likelihood (Modrak et al. 2022, arXiv:2211.02383). The p-values are of the simultaneous test on
 the ranks' distribution (Säilynoja et al. 2022, arXiv:2103.10522), the corrected ones are Holm's over all {tests} tests
@@ -58,25 +63,28 @@ def design(n_params: int = 6, n_tokens: int = 6) -> dict[str, np.ndarray]:
     return {"params": n.ravel(), "tokens": d.ravel()}
 
 
-def key_of(law: str, noise: str, replicates: int, seed: int) -> str:
+def key_of(law: str, noise: str, sampler: str, replicates: int, seed: int) -> str:
     """What two results share exactly when they are the same computation."""
     parts = [law, noise, replicates, seed, sorted(priors_of(get_law(law), NOISES[noise]).items())]
+    parts += [] if sampler == DEFAULT_SAMPLER else [sampler]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def result(folder: Path, law: str, noise: str, replicates: int, seed: int) -> dict[str, Any]:
+def result(folder: Path, law: str, noise: str, sampler: str, replicates: int, seed: int) -> dict[str, Any]:
     """Taken from the folder, or calibrated and saved there."""
-    path, key = folder / f"{law}-{noise}.json", key_of(law, noise, replicates, seed)
+    how = "" if sampler == DEFAULT_SAMPLER else f"-{sampler}"
+    path, key = folder / f"{law}-{noise}{how}.json", key_of(law, noise, sampler, replicates, seed)
     if path.exists():
         saved = json.loads(path.read_text("utf-8"))
         if saved["key"] == key:
-            return dict(saved)
+            return {"sampler": sampler, **saved}
     begin = perf_counter()
-    found = calibrate(law, design(), noise=noise, replicates=replicates, random_seed=seed)
+    found = calibrate(law, design(), noise=noise, replicates=replicates, random_seed=seed, sampler=sampler)
     body = {
         "key": key,
         "law": law,
         "noise": noise,
+        "sampler": sampler,
         "replicates": replicates,
         "seed": seed,
         "ranks": {name: ranks.tolist() for name, ranks in found.ranks.items()},
@@ -86,30 +94,33 @@ def result(folder: Path, law: str, noise: str, replicates: int, seed: int) -> di
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
     write_text(path, dump_json(body) + "\n")
-    print(f"{law}, {noise}: {body['seconds']:.0f} s", file=sys.stderr, flush=True)
+    print(f"{law}, {noise}, {sampler}: {body['seconds']:.0f} s", file=sys.stderr, flush=True)
     return body
 
 
 def judged(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each result with its p-values, and those corrected over all of them together."""
     tests = {
-        f"{r['law']}|{r['noise']}|{name}": simultaneous_p(np.array(ranks), LEVELS)
+        f"{_name(r)}|{name}": simultaneous_p(np.array(ranks), LEVELS)
         for r in results
         for name, ranks in r["ranks"].items()
     }
     corrected = holm(tests)
     rows = []
     for r in results:
-        own = {name: tests[f"{r['law']}|{r['noise']}|{name}"] for name in r["ranks"]}
+        own = {name: tests[f"{_name(r)}|{name}"] for name in r["ranks"]}
         worst = min(own, key=lambda name: own[name])
         rows.append(
             {
-                **{k: r[k] for k in ("law", "noise", "replicates", "ok_fraction", "seconds", "made", "machine")},
+                **{
+                    k: r[k]
+                    for k in ("law", "noise", "sampler", "replicates", "ok_fraction", "seconds", "made", "machine")
+                },
                 "p_values": own,
                 "coverage_90": {name: held(np.array(r["ranks"][name])) for name in (CURVE, NEW_RUN, OPTIMUM)},
                 "chi_square": {name: uniformity(np.array(ranks)) for name, ranks in r["ranks"].items()},
                 "worst": worst,
-                "corrected_p": corrected[f"{r['law']}|{r['noise']}|{worst}"],
+                "corrected_p": corrected[f"{_name(r)}|{worst}"],
             }
         )
     return rows
@@ -144,7 +155,8 @@ def picture(law: str, results: list[dict[str, Any]]) -> str:
         line = alt.Chart(t.data(lines)).mark_line(strokeWidth=1.4, interpolate="step-after")
         y = alt.Y("value:Q", title="empirical less uniform", scale=scale, axis=alt.Axis(tickCount=5))
         shaded = shade.encode(x=x, y=alt.Y("low:Q", scale=scale, title="empirical less uniform"), y2="high:Q")
-        title = f"{NOISES[r['noise']].title} noise, {r['replicates']} tables"
+        how = "" if r["sampler"] == DEFAULT_SAMPLER else f", sampler {r['sampler']}"
+        title = f"{NOISES[r['noise']].title} noise{how}, {r['replicates']} tables"
         panels.append(
             alt.layer(shaded, line.encode(x=x, y=y, color=colour), title=title).properties(width=380, height=220)
         )
@@ -166,23 +178,23 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"Rejected at 1 % after correction: {', '.join(_name(r) for r in rejected) or 'none'}. "
         f"Smallest corrected p-value: {worst['corrected_p']:.2f} ({_name(worst)}).",
         "",
-        "| law | noise | tables | smallest p | of | corrected | fits not failed | made |",
-        "|---|---|---|---|---|---|---|---|",
+        "| law | noise | sampler | tables | smallest p | of | corrected | fits not failed | made |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['law']} | {r['noise']} | {r['replicates']} | {r['p_values'][r['worst']]:.3f} | {r['worst']} | "
-        f"{r['corrected_p']:.2f} | {r['ok_fraction']:.3f} | {r['made']} |"
+        f"| {r['law']} | {r['noise']} | {r['sampler']} | {r['replicates']} | {r['p_values'][r['worst']]:.3f} | "
+        f"{r['worst']} | {r['corrected_p']:.2f} | {r['ok_fraction']:.3f} | {r['made']} |"
         for r in rows
     ]
     lines += [
         "",
         "Share of the tables whose truth lay in its 90 % interval, one decade of compute beyond the runs:",
         "",
-        "| law | noise | the law's loss | a new run | best model size |",
-        "|---|---|---|---|---|",
+        "| law | noise | sampler | the law's loss | a new run | best model size |",
+        "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r['law']} | {r['noise']} | "
+        f"| {r['law']} | {r['noise']} | {r['sampler']} | "
         + " | ".join(_share(v, r["replicates"]) for v in r["coverage_90"].values())
         + " |"
         for r in rows
@@ -209,7 +221,7 @@ def _share(value: float, count: int) -> str:
 
 
 def _name(row: dict[str, Any]) -> str:
-    return f"{row['law']}, {row['noise']}"
+    return f"{row['law']}, {row['noise']}, {row['sampler']}"
 
 
 def main() -> int:
@@ -217,16 +229,21 @@ def main() -> int:
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--laws", default=",".join(STANDARD))
     parser.add_argument("--noise", default=",".join(NOISES))
+    parser.add_argument("--samplers", default=",".join(SAMPLERS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "docs")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     laws, noises, folder = arguments.laws.split(","), arguments.noise.split(","), arguments.out / "sbc"
-    results = []
+    asked = arguments.samplers.split(",")
+    plan = [(DEFAULT_SAMPLER, noise) for noise in noises if DEFAULT_SAMPLER in asked]
+    plan += [(sampler, noises[0]) for sampler in asked if sampler != DEFAULT_SAMPLER]
     with reporting():
-        for noise in noises:
-            for law in laws:
-                results.append(result(folder, law, noise, arguments.replicates, arguments.seed))
+        results = [
+            result(folder, law, noise, sampler, arguments.replicates, arguments.seed)
+            for sampler, noise in plan
+            for law in laws
+        ]
     for law in laws:
         write_text(folder / f"{law}.svg", picture(law, [r for r in results if r["law"] == law]))
     rows = judged(results)
@@ -243,8 +260,8 @@ def main() -> int:
         return 0
     for r in rows:
         print(
-            f"{r['law']:14s}{r['noise']:20s} smallest p {r['p_values'][r['worst']]:.3f} ({r['worst']}), corrected "
-            f"{r['corrected_p']:.3f}, fits not failed {r['ok_fraction']:.3f}"
+            f"{r['law']:14s}{r['noise']:20s}{r['sampler']:7s} smallest p {r['p_values'][r['worst']]:.3f} "
+            f"({r['worst']}), corrected {r['corrected_p']:.3f}, fits not failed {r['ok_fraction']:.3f}"
         )
     print(f"rejected: {', '.join(body['rejected']) or 'none'}; {body['seconds']:.0f} s, {body['machine']}")
     return 0

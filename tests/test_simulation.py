@@ -13,6 +13,7 @@ from bayes_scaling.simulation import (
     NEW_RUN,
     OPTIMUM,
     RANK_DRAWS,
+    SAMPLERS,
     Calibration,
     calibrate,
     prior_values,
@@ -49,8 +50,9 @@ def test_uniformity_and_coverage_see_what_is_wrong():
     assert found.coverage("narrow") < 0.7
 
 
-def test_posteriors_of_simulated_tables_are_calibrated():
-    found = calibrate("chinchilla", DESIGN, noise="normal", replicates=40, random_seed=1)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_posteriors_of_simulated_tables_are_calibrated(sampler):
+    found = calibrate("chinchilla", DESIGN, noise="normal", replicates=40, random_seed=1, sampler=sampler)
     assert {*get_law("chinchilla").parameters, "sigma", LIKELIHOOD, CURVE, NEW_RUN, OPTIMUM} == set(found.ranks)
     assert found.smallest_p > 1e-4
     for name in (CURVE, NEW_RUN, OPTIMUM):
