@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bayes_scaling.nuts import potential
+
 # Mean length of a path in whitened coordinates; paths are spread over 0.2 to 1.8 times that.
 PATH, SPREAD = 1.6, 0.8
 # Steps are adapted to this acceptance. Above it gradients are wasted, below it the tails are.
@@ -64,12 +66,7 @@ def chains(
 
     count, size = start.shape
     total = warmup + draws * thin
-
-    def potential(z: Any) -> Any:
-        energy = -log_density(coordinates(z))
-        return jnp.where(jnp.isnan(energy), jnp.inf, energy)
-
-    both = jax.vmap(jax.value_and_grad(potential))
+    both = jax.vmap(jax.value_and_grad(potential(log_density, coordinates)))
 
     def energy_and_slope(z: Any) -> tuple[Any, Any]:
         u, g = both(z)

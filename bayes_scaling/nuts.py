@@ -47,8 +47,7 @@ def chain(
     import jax.numpy as jnp
     from numpyro.infer.hmc import hmc
 
-    potential = _potential(log_density, coordinates)
-    init, kernel = hmc(potential, algo="NUTS")
+    init, kernel = hmc(potential(log_density, coordinates), algo="NUTS")
     state = init(start, warmup, **_adaptation(target_accept, max_tree_depth), rng_key=key)
     total = warmup + draws * thin
     observed = lambda state: _observed(state, coordinates)  # noqa: E731
@@ -90,7 +89,7 @@ def in_step(
     import jax
     from numpyro.infer.hmc import hmc
 
-    init, kernel = hmc(_potential(log_density, coordinates), algo="NUTS")
+    init, kernel = hmc(potential(log_density, coordinates), algo="NUTS")
     state = init(start, warmup, **_adaptation(target_accept, max_tree_depth), rng_key=key)
 
     def step(state: Any, _: Any) -> tuple[Any, Any]:
@@ -101,14 +100,15 @@ def in_step(
     return seen
 
 
-def _potential(log_density: Callable[[Any], Any], coordinates: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def potential(log_density: Callable[[Any], Any], coordinates: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Potential energy of whitened coordinates; infinite where there is no density."""
     import jax.numpy as jnp
 
-    def potential(z: Any) -> Any:
+    def energy_of(z: Any) -> Any:
         energy = -log_density(coordinates(z))
         return jnp.where(jnp.isnan(energy), jnp.inf, energy)
 
-    return potential
+    return energy_of
 
 
 def _adaptation(target_accept: Any, max_tree_depth: int) -> dict[str, Any]:

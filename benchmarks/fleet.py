@@ -25,9 +25,7 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from process import Process
 from sampling import machine, simulated
 
 from bayes_scaling.laws import get_law
@@ -240,34 +239,11 @@ def _least_squares(frame: pd.DataFrame, seed: int, count: int = 1000) -> None:
         least_squares(residual, best, jac=jacobian, method="lm", args=(picked,))
 
 
-class Process:
-    """One of the others in a process of its own; answers with the seconds, wall and CPU, of what it is asked."""
-
-    def __init__(self, name: str, folder: Path | None) -> None:
-        self.name = name
-        words = [sys.executable, __file__, "--serve", name, *(["--data", str(folder)] if folder else ["--simulated"])]
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
-        self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
-
-    def ask(self, seed: int) -> dict[str, float]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{seed}\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                answer: dict[str, float] = json.loads(line)
-                return answer
-        self._errors.seek(0)
-        raise RuntimeError(f"{self.name} ended without an answer:\n{self._errors.read()}")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._errors.close()
+def process(name: str, folder: Path | None) -> Process:
+    """One of the others in a process of its own; asked with a seed, it answers with the seconds, wall and CPU."""
+    return Process(
+        name, [sys.executable, __file__, "--serve", name, *(["--data", str(folder)] if folder else ["--simulated"])]
+    )
 
 
 def serve(name: str, base: pd.DataFrame) -> None:
@@ -282,23 +258,23 @@ def serve(name: str, base: pd.DataFrame) -> None:
 
 
 def measured(base: pd.DataFrame, count: int, turns: int, names: list[str], folder: Path | None) -> dict[str, Any]:
-    processes = {name: Process(name, folder) for name in names}
+    processes = {name: process(name, folder) for name in names}
     mine: list[dict[str, Any]] = []
     theirs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     gradient: list[float] = []
     shares = np.array_split(np.arange(count), turns)
     try:
-        for process in processes.values():
-            process.ask(10**6)
+        for one in processes.values():
+            one.ask(10**6)
         ours({f"warm {i}": table(base, 10**6 + i) for i in range(8)})
         for turn, share in enumerate(shares):
             gradient.append(gradient_seconds(table(base, 0)))
             mine.append(ours({f"table {i}": table(base, int(i)) for i in share}))
-            for name, process in processes.items():
-                theirs[name].append(process.ask(turn))
+            for name, one in processes.items():
+                theirs[name].append(one.ask(turn))
     finally:
-        for process in processes.values():
-            process.close()
+        for one in processes.values():
+            one.close()
     return {"ours": mine, "others": theirs, "gradient_seconds": gradient}
 
 

@@ -21,7 +21,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -33,6 +32,7 @@ from time import time
 from typing import Any
 
 import numpy as np
+from process import Process
 
 from bayes_scaling import load_runs
 from bayes_scaling.runs import Runs
@@ -142,16 +142,15 @@ def serve(name: str, runs: Runs, tune: int | None) -> None:
     run = sampler(name, runs, tune)
     for line in sys.stdin:
         asked = json.loads(line)
-        begin = asked.get("started") or time()
+        begin = asked.get("started", time())
         posterior, divergences = run(asked["seed"])
         print(json.dumps(judged(posterior, divergences, time() - begin)), flush=True)
 
 
-class Worker:
+class Worker(Process):
     """One sampler in a process of its own, with a compilation cache that begins empty."""
 
     def __init__(self, name: str, folder: Path | None, tune: int | None) -> None:
-        self.name = name
         self._empty = tempfile.TemporaryDirectory()
         empty = self._empty.name
         surroundings = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
@@ -164,28 +163,10 @@ class Worker:
         words += ["--data", str(folder)] if folder else ["--simulated"]
         words += ["--nutpie-tune", str(tune)] if tune else []
         self.started = time()
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in `close`
-        self._process = subprocess.Popen(
-            words, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
-        )
-
-    def ask(self, seed: int, started: float | None = None) -> dict[str, float]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"seed": seed, "started": started}) + "\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                answer: dict[str, float] = json.loads(line)
-                return answer
-        self._errors.seek(0)
-        raise RuntimeError(f"{self.name} ended without an answer:\n{self._errors.read()}")
+        super().__init__(name, words, surroundings)
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-        self._errors.close()
+        super().close()
         self._empty.cleanup()
 
 
@@ -198,10 +179,10 @@ def warm(names: list[str], folder: Path | None, tune: int | None, repeats: int) 
     try:
         for name in names:
             workers.append(Worker(name, folder, tune))
-            workers[-1].ask(1)
+            workers[-1].ask({"seed": 1})
         for turn in range(repeats):
             for worker in workers:
-                found[worker.name].append(worker.ask(100 + turn))
+                found[worker.name].append(worker.ask({"seed": 100 + turn}))
     finally:
         for worker in workers:
             worker.close()
@@ -214,7 +195,7 @@ def cold(names: list[str], folder: Path | None, tune: int | None, repeats: int) 
         for name in names:
             worker = Worker(name, folder, tune)
             try:
-                found[name].append(worker.ask(200 + turn, worker.started))
+                found[name].append(worker.ask({"seed": 200 + turn, "started": worker.started}))
             finally:
                 worker.close()
     return found
