@@ -271,8 +271,9 @@ def _arrays(program: Program, table: Table, seed: int, chunk: Chunk, sample: _Sa
 def _intervals(values: np.ndarray, ci_prob: float) -> np.ndarray:
     """Interval values of draws with dims (draw, parameter): dims (parameter, 5), in the order of `INTERVAL`."""
     low, high = tail_probs(ci_prob)
-    lower, median, upper = np.quantile(values, [low, 0.5, high], axis=0)
-    return np.stack([values.mean(axis=0), values.std(axis=0), median, lower, upper], axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):  # a constant may overflow where its exponent is hardly known
+        lower, median, upper = np.quantile(values, [low, 0.5, high], axis=0)
+        return np.stack([values.mean(axis=0), values.std(axis=0), median, lower, upper], axis=1)
 
 
 def _nothing(program: Program, names: Sequence[str], chunk: Chunk) -> dict[str, np.ndarray]:

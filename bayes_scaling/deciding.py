@@ -13,6 +13,7 @@ from bayes_scaling.assurance import PER_DECADE, Assurance, assure, fan, trace
 from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.costs import DAYS, Amount, CostModel, Rates, draw_rates
 from bayes_scaling.decision import Decision
+from bayes_scaling.distance import outside
 from bayes_scaling.errors import InfeasibleError, Notice
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.frontiers import FLATNESS
@@ -221,7 +222,7 @@ def _found(worlds: Outcomes, allocations: Allocations, asked: Request, rates: Ra
     return _Found(
         rows=tuple(rows),
         flops=interval_value(np.atleast_1d(allocations.flops), asked.ci_prob),
-        optimum=_optimum(allocations, choices, asked.ci_prob),
+        optimum=_optimum(worlds, allocations, choices, asked.ci_prob),
         flat=_flat(worlds, allocations, choices, asked.ci_prob),
         beyond=float(beyond[0]),
         notices=tuple(_binding(allocations, rows[0])),
@@ -278,10 +279,15 @@ def _rows(
     return rows
 
 
-def _optimum(allocations: Allocations, choices: Choices, ci_prob: float) -> dict[str, Any]:
-    n = choices.optimum[:, None]
-    tokens = np.broadcast_to(allocations.tokens(n), n.shape)[:, 0]
-    values = {"params": n[:, 0], "tokens": tokens, "loss": choices.best_loss}
+def _optimum(worlds: Outcomes, allocations: Allocations, choices: Choices, ci_prob: float) -> dict[str, Any]:
+    n = choices.optimum
+    if worlds.misplacement is not None and allocations.menu is None:
+        known = allocations.compute.flops(worlds.runs.params, worlds.runs.tokens)
+        beyond = outside(known, [allocations.typical])
+        shift = worlds.misplacement.log10_shift(len(n), beyond, worlds.random_seed)[:, 0]
+        n = np.clip(n * 10**shift, *np.exp(allocations.range))
+    tokens = np.broadcast_to(allocations.tokens(n[:, None]), (len(n), 1))[:, 0]
+    values = {"params": n, "tokens": tokens, "loss": choices.best_loss}
     return {name: interval_value(v, ci_prob) for name, v in values.items()}
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.compute import SIX_ND, ComputeModel
+from bayes_scaling.distance import outside
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitted import Fit, cached_laws
 from bayes_scaling.forecasting import decades_beyond
+from bayes_scaling.misplacement import Misplacement
 from bayes_scaling.optimum import optimal_params
 from bayes_scaling.provenance import Stopwatch, envelope
 from bayes_scaling.summaries import interval_value
@@ -35,14 +37,16 @@ class Frontier:
     flops
         Budgets, FLOP, dims (budget,).
     idata
-        `DataTree` with group `frontier`: `params`, `tokens`, `tokens_per_param`, `loss` (the law's curve at the
+        `DataTree` with group `frontier`: `params`, `tokens`, `tokens_per_param`, `loss` (the law's curve at its own
         optimum), `exponent_params`, dims (draw, budget), with coordinates `law` and `weight` along draw.
     decades_beyond
         How far each budget, and the median optimum's N and D, lie outside the runs, dims (budget,).
     flat
         Range of N whose loss, averaged over draws, is within 0.5 % of the best at that budget, dims (budget, 2).
     random_seed
-        Of the fits; a frontier draws nothing of its own.
+        Of the fits.
+    misplacement
+        How far best sizes may lie from where the laws put them; None where the laws are believed as they stand.
     """
 
     flops: np.ndarray
@@ -58,6 +62,7 @@ class Frontier:
     notices: tuple[Notice, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     cached: tuple[str, ...] = ()
+    misplacement: Misplacement | None = None
 
     def draws(self, name: str) -> np.ndarray:
         """dims (draw, budget)."""
@@ -110,6 +115,7 @@ class Frontier:
             "law_weights": dict(self.law_weights),
             "weights_from": self.weights_from,
             "compute": self.compute,
+            "misplacement": None if self.misplacement is None else self.misplacement.to_dict(),
         }
         return envelope(
             "frontier",
@@ -145,8 +151,13 @@ def frontier(
     compute: ComputeModel = SIX_ND,
     ci_prob: float = 0.9,
     method: str = "auto",
+    laws_alone: bool = False,
 ) -> Frontier:
     """The compute-optimal allocation at each budget.
+
+    Of an average that was validated forward, best sizes carry a discrepancy of their own (see `misplacement`), as its
+    forecasts do: laws that foretell losses still misplace their minimum. A fit, and laws weighed otherwise, are
+    believed as they stand.
 
     Parameters
     ----------
@@ -157,6 +168,8 @@ def frontier(
         FLOP, scalar or dims (budget,).
     method
         See `optimum.optimal_params`.
+    laws_alone
+        Leave that discrepancy out.
 
     Raises
     ------
@@ -172,20 +185,28 @@ def frontier(
         if extra:
             raise UsageError(f"Law '{fit.law.name}' has no frontier in params and tokens alone: it needs {extra}.")
     watch = Stopwatch()
-    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("params", "tokens", "loss", "exponent_params")}
+    runs, seed = group.fits[0].runs, group.fits[0].settings.random_seed
+    around = np.concatenate([c, c * EXPONENT_STEP, c / EXPONENT_STEP])
+    sizes, losses = [], []
     for fit in group.fits:
         values = fit.draws(*fit.law.parameters)
-        around = np.concatenate([c, c * EXPONENT_STEP, c / EXPONENT_STEP])
-        n, up, down = np.split(optimal_params(fit.law, values, around, compute, method), 3, axis=1)
-        d = compute.tokens(n, c[None, :])
-        p = {k: v[:, None] for k, v in values.items()}
-        columns["params"].append(n)
-        columns["tokens"].append(d)
-        columns["loss"].append(np.asarray(fit.law.loss(p, {"params": n, "tokens": d})))
-        columns["exponent_params"].append(np.log(up / down) / (2 * np.log(EXPONENT_STEP)))
-    joined = {k: np.concatenate(v) for k, v in columns.items()}
-    joined["tokens_per_param"] = joined["tokens"] / joined["params"]
-    runs = group.fits[0].runs
+        n = optimal_params(fit.law, values, around, compute, method)
+        at = {"params": n[:, : len(c)], "tokens": compute.tokens(n[:, : len(c)], c[None, :])}
+        sizes.append(n)
+        losses.append(np.asarray(fit.law.loss({k: v[:, None] for k, v in values.items()}, at)))
+    n = np.concatenate(sizes)
+    size = None if laws_alone or group.averaging is None else Misplacement()
+    if size is not None:
+        n = n * 10 ** size.log10_shift(len(n), outside(compute.flops(runs.params, runs.tokens), around), seed)
+    n, up, down = np.split(n, 3, axis=1)
+    d = compute.tokens(n, c[None, :])
+    joined = {
+        "params": n,
+        "tokens": d,
+        "tokens_per_param": d / n,
+        "loss": np.concatenate(losses),
+        "exponent_params": np.log(up / down) / (2 * np.log(EXPONENT_STEP)),
+    }
     middle = np.nanmedian(joined["params"], axis=0)
     beyond = decades_beyond(runs, middle, compute.tokens(middle, c), compute)
     flat = _flat(group, c, middle, compute)
@@ -198,11 +219,12 @@ def frontier(
         weights_from=group.basis,
         ci_prob=ci_prob,
         runs_sha256=runs.sha256,
-        random_seed=group.fits[0].settings.random_seed,
+        random_seed=seed,
         compute=compute.title,
         notices=group.notices,
         seconds=watch.seconds,
         cached=cached_laws(group.fits),
+        misplacement=size,
     )
 
 

@@ -21,6 +21,7 @@ from bayes_scaling.ensemble import Ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitting import Fit
 from bayes_scaling.law import ScalingLaw
+from bayes_scaling.misplacement import Misplacement
 from bayes_scaling.noise import Noise
 from bayes_scaling.runs import Runs
 
@@ -72,6 +73,8 @@ class Outcomes:
         Further columns that a law names, one value each.
     unique_tokens
         Distinct tokens there are, for laws of repeated data; None without a limit.
+    misplacement
+        How far best sizes may lie from where the laws put them; None for laws believed as they stand.
     """
 
     members: tuple[Member, ...]
@@ -85,6 +88,7 @@ class Outcomes:
     notices: tuple[Notice, ...] = ()
     known_inputs: Mapping[str, float] = field(default_factory=dict)
     unique_tokens: float | None = None
+    misplacement: Misplacement | None = None
 
     @property
     def n_draws(self) -> int:
@@ -270,6 +274,7 @@ def outcomes(
         notices=group.notices,
         known_inputs=inputs,
         unique_tokens=unique_tokens,
+        misplacement=None if group.averaging is None else Misplacement(),
     )
 
 

@@ -79,7 +79,7 @@ def _prose(data: Data) -> list[Prose]:
                 "lose at most {within} against the best plan.",
                 agree=agree,
                 blend=", some blend of the laws" if several else "",
-                alone="; wider if one law alone is true, see The best allocation" if several else "",
+                alone="; the laws one by one are under The best allocation" if several else "",
                 low=w.count(n["lower"]),
                 high=w.count(n["upper"]),
                 ci=ci,

@@ -316,7 +316,19 @@ def frontiers(data: Data) -> list[Prose]:
         if v
     ]
     text += say(" Of the published exponents, {parts}.", parts="; ".join(parts))
-    return [Prose(text, "exponents")]
+    out = [Prose(text, "exponents")]
+    size = body["misplacement"]
+    if size is not None:
+        text = say(
+            "Laws that foretell losses well still misplace their minimum, since the loss is flat there. On public "
+            "tables the best size measured at larger budgets lay further from the laws' than their intervals say, so "
+            "these are widened: by about {offset} of the size at any budget, and {slope} more for each tenfold of "
+            "compute beyond the runs.",
+            offset=w.prob(round(10 ** size["offset"] - 1, 2)),
+            slope=w.prob(round(10 ** size["slope"] - 1, 2)),
+        )
+        out.append(Prose(text, "frontier"))
+    return out
 
 
 def evidence(data: Data) -> list[Prose]:
