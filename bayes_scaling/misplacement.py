@@ -3,8 +3,8 @@
 A law that foretells losses well may still misplace their minimum: the loss is flat there, so runs say little about it,
 and a law's small error of shape moves it far. The discrepancy of forecasts (`distance`) is a line in compute, the same
 for every size at one budget, and moves no minimum. Hence another, of the best size itself: in each draw an offset, and
-a line in the decades of compute beyond the runs, both on log N. Its scales were learned from optima that were measured
-at held-out budgets of public isoFLOP tables (docs/forecasts.md, "Best sizes"; `benchmarks/optima.py`).
+a line in the decades of compute beyond the runs, both on log N. Its scales were chosen near the likeliest for optima
+measured at held-out budgets of public isoFLOP tables (docs/forecasts.md, "Best sizes"; `benchmarks/optima.py`).
 """
 
 from __future__ import annotations
