@@ -103,7 +103,7 @@ def _combine(laws: Sequence[ScalingLaw], total: np.ndarray, cuts: int, cells: in
     if cells:
         basis = f"forward validation at {cuts} cut{'s' if cuts > 1 else ''} ({cells} cells of cut and distance)"
     else:
-        basis = "experience on other tables (too narrow in compute to validate on its own runs)"
+        basis = "experience on other tables (its own runs are too few, or too narrow in compute, to validate on)"
     return Averaging(
         weights={law.name: float(v) for law, v in zip(laws, w.sum(axis=1), strict=True)},
         scales=SCALES,

@@ -138,7 +138,7 @@ def diagnose(
         warned.append(f"Low energy fraction (E-BFMI {ebfmi:.2f}): heavy tails are explored slowly. Draw more.")
     if where is None:
         warned.append("No mode search converged: the posterior has no clear peak. Add runs or tighten the priors.")
-    elif not _modes_shared(where, x):
+    elif len(where.rivals) > 1 and not _modes_shared(where, x):
         shares = ", ".join(f"{w:.0%}" for w in where.rivals)
         warned.append(
             f"The posterior has {len(where.rivals)} separate modes (approximate shares {shares}) that the chains do "

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
 KINDS = ("new-run", "curve")
+# Decades of compute beyond the runs to which intervals were held against larger runs (docs/forecasts.md).
+TESTED = 2.0
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,10 +232,23 @@ def forecast(
         ci_prob=ci_prob,
         random_seed=random_seed,
         runs_sha256=runs.sha256,
-        notices=group.notices,
+        notices=(*group.notices, *far(distance(runs, n, d, compute).flops)),
         seconds=watch.seconds,
         cached=cached_laws(group.fits),
     )
+
+
+def far(decades: np.ndarray) -> tuple[Notice, ...]:
+    """What is to be said where a query lies further beyond the runs than intervals were ever tested, `decades` of
+    compute, dims (query,)."""
+    most = float(np.max(decades, initial=0.0))
+    if most <= TESTED:
+        return ()
+    text = (
+        f"The farthest point asked for lies {most:.1f} decades of compute beyond the runs; on public tables intervals "
+        f"were tested to about {TESTED:.0f}. Further out they are a guess: add larger runs, or ask for less."
+    )
+    return (Notice("far", text),)
 
 
 def _joined(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayes_scaling.blending import blend
 from bayes_scaling.compute import SIX_ND, ComputeModel
-from bayes_scaling.distance import outside
+from bayes_scaling.distance import distance, outside
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitted import Fit, cached_laws
-from bayes_scaling.forecasting import decades_beyond
+from bayes_scaling.forecasting import decades_beyond, far
 from bayes_scaling.misplacement import Misplacement
 from bayes_scaling.optimum import optimal_params
 from bayes_scaling.provenance import Stopwatch, envelope
@@ -37,8 +38,10 @@ class Frontier:
     flops
         Budgets, FLOP, dims (budget,).
     idata
-        `DataTree` with group `frontier`: `params`, `tokens`, `tokens_per_param`, `loss` (the law's curve at its own
-        optimum), `exponent_params`, dims (draw, budget), with coordinates `law` and `weight` along draw.
+        `DataTree` with group `frontier`: `params`, `tokens`, `tokens_per_param`, `loss`, `exponent_params`, dims (draw,
+        budget), with coordinates `law` and `weight` along draw. The loss is the curve of the draw's law at its own
+        optimum; of an average validated forward it is the curve that `forecast` gives at the median allocation, and
+        not paired with the draw's law.
     decades_beyond
         How far each budget, and the median optimum's N and D, lie outside the runs, dims (budget,).
     flat
@@ -200,14 +203,14 @@ def frontier(
         n = n * 10 ** size.log10_shift(len(n), outside(compute.flops(runs.params, runs.tokens), around), seed)
     n, up, down = np.split(n, 3, axis=1)
     d = compute.tokens(n, c[None, :])
+    middle = np.nanmedian(n, axis=0)
     joined = {
         "params": n,
         "tokens": d,
         "tokens_per_param": d / n,
-        "loss": np.concatenate(losses),
+        "loss": np.concatenate(losses) if size is None else _foretold(group, middle, c, compute, seed),
         "exponent_params": np.log(up / down) / (2 * np.log(EXPONENT_STEP)),
     }
-    middle = np.nanmedian(joined["params"], axis=0)
     beyond = decades_beyond(runs, middle, compute.tokens(middle, c), compute)
     flat = _flat(group, c, middle, compute)
     return Frontier(
@@ -221,11 +224,26 @@ def frontier(
         runs_sha256=runs.sha256,
         random_seed=seed,
         compute=compute.title,
-        notices=group.notices,
+        notices=(*group.notices, *far(beyond["flops"])),
         seconds=watch.seconds,
         cached=cached_laws(group.fits),
         misplacement=size,
     )
+
+
+def _foretold(group: Ensemble, params: np.ndarray, flops: np.ndarray, compute: ComputeModel, seed: int) -> np.ndarray:
+    """Draws of the averaged curve at one allocation a budget, as `forecast` makes them, dims (draw, budget): as many as
+    the laws have together, each law's share of them the same set."""
+    assert group.averaging is not None
+    tokens = compute.tokens(params, flops)
+    curves = []
+    for fit in group.fits:
+        values = {k: v[:, None] for k, v in fit.draws(*fit.law.parameters).items()}
+        curves.append(np.log(np.asarray(fit.law.loss(values, {"params": params, "tokens": tokens}))))
+    sizes = [fit.n_draws for fit in group.fits]
+    mixed = blend(group.averaging, [fit.law.name for fit in group.fits], sizes, max(sizes), seed)
+    loss = np.exp(mixed.log_curve(curves, distance(group.fits[0].runs, params, tokens, compute)))
+    return np.concatenate([np.resize(loss, (size, len(flops))) for size in sizes])
 
 
 def _tree(joined: Mapping[str, np.ndarray], group: Ensemble) -> DataTree:

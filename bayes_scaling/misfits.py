@@ -56,8 +56,8 @@ def validation_notices(validation: Validation, scores: Mapping[str, tuple[Scores
     name = validation.runs.name
     if not validation.folds:
         text = (
-            f"{name}: the runs span too little compute to cut them into smaller and larger ones; the intervals rest on "
-            "experience with other tables. Add runs at a larger or smaller scale."
+            f"{name}: the runs are too few, or span too little compute, to be cut into smaller and larger ones; the "
+            "intervals rest on experience with other tables. Add runs, at a larger or smaller scale."
         )
         return (Notice("no_folds", text),)
     found = []

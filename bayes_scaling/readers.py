@@ -226,6 +226,11 @@ def _refuse_binary(data: bytes, source: str) -> None:
         raise DataError(f"{source} is a Parquet file. Give its name the ending .parquet.")
     if data[:2] == b"\x1f\x8b" or data[:4] in (b"PK\x03\x04", b"\x28\xb5\x2f\xfd"):
         raise DataError(f"{source} is a compressed file or a workbook. Unpack it, or export it as CSV.")
+    if data[:4] in (b"\x89HDF", b"CDF\x01", b"CDF\x02", b"CDF\x05"):
+        raise DataError(
+            f"{source} is a netCDF file, no table of runs. A saved fit is for forecast, frontier, decide or next; here "
+            "give the table that it was fitted to."
+        )
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise DataError(

@@ -125,7 +125,7 @@ def suggest(
         ci_prob=ci_prob,
         random_seed=random_seed,
         runs_sha256=group.fits[0].runs.sha256,
-        notices=(*group.notices, *_notices(choice, before, target, n_runs, spend, budget)),
+        notices=(*group.notices, *_notices(choice, before, target, n_runs, runs_budget, spend, budget)),
         seconds=watch.seconds,
     )
 
@@ -202,7 +202,7 @@ def _runs_budget(asked: float | None, budget: float, n_runs: int, box: Box, runs
     n, d = box.cheapest
     least = float(compute.flops(n, d))
     if asked is None:
-        return max(min(n_runs * float(runs.flops.max()), RUNS_SHARE * budget), n_runs * least)
+        return max(min(n_runs * float(runs.flops.max()), RUNS_SHARE * budget), least)
     if asked < least * (1 - 1e-9):
         raise DataError(
             f"A runs budget of {format_flop(asked)} FLOP pays for no run: the cheapest within the limits has "
@@ -272,13 +272,34 @@ def _rows(choice: Choice, before: float | None, target: str) -> tuple[Suggestion
 
 
 def _notices(
-    choice: Choice, before: float | None, target: str, n_runs: int, spend: float, budget: float
+    choice: Choice,
+    before: float | None,
+    target: str,
+    n_runs: int,
+    asked: float | None,
+    spend: float,
+    budget: float,
 ) -> list[Notice]:
     found = []
     made = len(choice.batch)
+    idle = np.flatnonzero(choice.gains <= choice.errors)  # never where the normal approximation stands in
+    if 0 < len(idle) < made:
+        which = ("run " if len(idle) == 1 else "runs ") + ", ".join(str(i + 1) for i in idle)
+        share = choice.batch.flops[idle].sum() / choice.batch.flops.sum()
+        text = (
+            f"What {which} would teach beside the others is not to be told from nothing; leaving it out saves "
+            f"{share:.0%} of the compute. Ask for fewer with --runs."
+        )
+        found.append(Notice("idle_runs", text))
     if made < n_runs:
         text = f"The runs budget of {format_flop(spend)} FLOP pays for {made} of {n_runs} runs."
         found.append(Notice("fewer_runs", text))
+    if asked is None and spend > RUNS_SHARE * budget * (1 + 1e-9):
+        text = (
+            f"No runs budget was given; the cheapest run within the limits costs {format_flop(spend)} FLOP, "
+            f"{spend / budget:.0%} of the budget. Allow smaller runs with lower limits on params and tokens."
+        )
+        found.append(Notice("dear_runs", text))
     if not choice.study.believed[-1]:
         text = (
             "Later runs of the batch would move the posterior further than its draws can be reweighted (Pareto k); "
@@ -289,6 +310,6 @@ def _notices(
         share = 100 * max(float(choice.gains.sum()), 0.0) / before**2
         text = f"These runs would remove {share:.2g} % of the variance: more compute or wider limits may do better."
         found.append(Notice("little_to_learn", text))
-    if spend > budget:
+    if asked is not None and spend > budget:
         found.append(Notice("dear_runs", f"The runs may cost {format_flop(spend)} FLOP, more than the budget itself."))
     return found

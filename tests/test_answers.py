@@ -183,3 +183,14 @@ def test_impossible_questions_are_refused(tiny_runs):
             forecast(fit, params=bad, tokens=1e10)
         with pytest.raises(UsageError, match="positive FLOP"):
             frontier(fit, bad)
+
+
+def test_a_query_far_beyond_the_runs_says_so(tiny_runs):
+    fitted, runs = by_hand(tiny_runs, BESIROGLU), tiny_runs
+    largest = int(runs.flops.argmax())
+    for decades, codes in ((0.5, []), (4.0, ["far"])):
+        more = 10 ** (decades / 2)
+        told = forecast(fitted, params=more * runs.params[largest], tokens=more * runs.tokens[largest]).notices
+        assert [n.code for n in told if n.code == "far"] == codes
+        told = frontier(fitted, 10**decades * float(runs.flops.max())).notices
+        assert [n.code for n in told if n.code == "far"] == codes

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from by_hand import POINTS, by_hand
 from scipy import stats
 
-from bayes_scaling import decide
+from bayes_scaling import decide, forecast
 from bayes_scaling.frontiers import frontier
 from bayes_scaling.limits import Limits
 from bayes_scaling.misplacement import DEGREES, Misplacement
@@ -29,12 +32,23 @@ def test_a_validated_average_carries_it_and_nothing_else_does(blend):
     # Of a Student-t of scale one the sd is sqrt(2) at 4 degrees of freedom, and slow to be seen.
     expected = np.sqrt(2) * np.hypot(Misplacement().offset, Misplacement().slope * np.array([0, 1, 3]))
     np.testing.assert_allclose(more, expected, rtol=0.35)
-    np.testing.assert_array_equal(with_it.draws("loss"), without.draws("loss"))
     np.testing.assert_allclose(6 * with_it.draws("params") * with_it.draws("tokens"), np.tile(budgets, (1800, 1)))
     assert with_it.to_dict()["misplacement"]["slope"] == Misplacement().slope
     assert without.to_dict()["misplacement"] is None
     alone = frontier(blend.fits[0], budgets)
     assert alone.misplacement is None
+
+
+def test_the_loss_is_what_a_forecast_says_there(blend, tiny_runs):
+    second = by_hand(tiny_runs, POINTS["coupled"], law="coupled", spread=0.03, draws=1000, seed=2)
+    blend = replace(blend, fits=(blend.fits[0], second))
+    budgets = float(blend.fits[0].runs.flops.max()) * np.array([1.0, 10.0])
+    made = frontier(blend, budgets)
+    n = np.median(made.draws("params"), axis=0)
+    foretold = forecast(blend, params=n, tokens=budgets / (6 * n), kind="curve", random_seed=made.random_seed).rows()
+    for j, row in enumerate(foretold):
+        for end in ("lower", "median", "upper"):
+            assert made._value("loss", j)[end] == pytest.approx(row[end], rel=1e-4)
 
 
 def test_the_exponent_is_as_uncertain_as_the_line_only_beyond_the_runs(blend):

@@ -159,8 +159,8 @@ def frontier(data: Data) -> Table:
     )
     flats = [flat(r) for r in rows]
     shown = tuple(Column(c.label, _of(rows, flats, c), c.numeric) for c in columns)
-    note = f"Intervals are {w.prob(data['ci_prob'])}. The loss is that of the laws' curves, "
-    note += "without a run's scatter and without the discrepancy that forecasts add."
+    note = f"Intervals are {w.prob(data['ci_prob'])}. The loss is the averaged curve at that "
+    note += "allocation, with the discrepancy of forecasts and without a run's scatter."
     return Table("frontier", "The best allocation of each budget", flats, shown, note)
 
 

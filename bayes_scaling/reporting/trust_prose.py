@@ -47,9 +47,9 @@ def verdict(data: Data) -> Prose:
 
 def _untested(data: Data) -> Any:
     return say(
-        "<b>These runs cannot test the intervals</b>: they span too little compute to be cut into smaller and "
-        "larger ones with enough runs below. The weights and the discrepancy of {share} per decade are what "
-        "other public tables taught; runs at a smaller or a larger scale would test them here.",
+        "<b>These runs cannot test the intervals</b>: they are too few, or span too little compute, to be cut into "
+        "smaller and larger ones with enough runs below. The weights and the discrepancy of {share} per decade are "
+        "what other public tables taught; runs at a smaller or a larger scale would test them here.",
         share=percents(100 * data["backtest"]["discrepancy_per_decade"]),
     )
 

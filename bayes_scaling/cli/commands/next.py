@@ -40,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--runs-budget", type=_flop("--runs-budget"), metavar="FLOP",
         help="compute of all suggested runs together (default: as much as the largest runs known, at the most a "
-        "tenth of --budget)",
+        "tenth of --budget, or the cheapest run)",
     )  # fmt: skip
     group.add_argument(
         "--runs", dest="n_runs", type=values.whole("--runs", 1), metavar="N", help="how many (default: 4)"
