@@ -25,11 +25,12 @@ from bayes_scaling.bridge import log_evidence_of
 from bayes_scaling.convergence import ess_bulk, ess_tail, rhat
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
-from bayes_scaling.engine import Program, Table, limited_to, parallel, program_for
+from bayes_scaling.engine import Program, limited_to, parallel, program_for
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import specify
 from bayes_scaling.noise import Noise
+from bayes_scaling.padding import Table
 from bayes_scaling.posterior import no_mode, sample_tables, starts
 from bayes_scaling.prior import Prior
 from bayes_scaling.provenance import versions

@@ -14,9 +14,10 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayes_scaling.convergence import ess_mean
-from bayes_scaling.engine import Table, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.fitting import Fit
 from bayes_scaling.model import columns
+from bayes_scaling.padding import Table
 
 MAX_ITERATIONS = 1000
 TOLERANCE = 1e-10

@@ -76,7 +76,7 @@ class Density:
         return block_of(rows, on_accelerator()) if self.rowwise else rows
 
     def terms(self, x: Any, data: Data) -> Any:
-        """As `pointwise`, dims (run,), where columns of zeros may be scalars (see `engine.Table`)."""
+        """As `pointwise`, dims (run,), where columns of zeros may be scalars (see `padding.Table`)."""
         if not self.rowwise:
             return self.pointwise(x, data)
         import jax.numpy as jnp

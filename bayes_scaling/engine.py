@@ -27,6 +27,7 @@ from bayes_scaling.identity import identity
 from bayes_scaling.keys import key_of, typed
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.noise import Noise
+from bayes_scaling.padding import Table
 from bayes_scaling.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 # Draws evaluated at once when densities are computed after sampling: bounds memory on large tables.
 CELLS_AT_ONCE = 2_000_000
-FINE_ABOVE = 4096
 # A table of more runs is searched for modes on so many of them, drawn at random, and each mode found is then followed
 # to the whole table's.
 LARGE_TABLE, THINNED = 8_000, 4096
@@ -80,71 +80,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def padded_length(n: int) -> int:
-    """The next of 32, 64, 128, 256, 384, 512, 768, ...: few shapes, since each costs a compilation and its memory.
-
-    Above `FINE_ABOVE` by eighths of a power of two: there a compilation costs less than rows that are padding, of which
-    there are at most an eighth.
-    """
-    if n > FINE_ABOVE:
-        step = 2 ** (int(n - 1).bit_length() - 4)
-        return -(-n // step) * step
-    size = 32
-    while size < n:
-        if size >= 256 and size * 3 // 2 >= n:
-            return size * 3 // 2
-        size *= 2
-    return size
-
-
 def keeps_terms(draws: int, runs: int) -> bool:
     """Whether the log likelihood of each run under each draw is kept."""
     return draws * runs <= POINTWISE_CELLS
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """One data set as a program takes it: columns padded to a shared length, and the mask of real runs.
-
-    `data[name]` and `mask` have dims (padded run,); `n` runs are real. A column of zeros is one zero, a scalar: with
-    standard errors that are not known, the compiler takes the scale of the noise out of the sum over runs, and a
-    gradient costs a quarter less.
-    """
-
-    data: Mapping[str, Any]
-    mask: Any
-    n: int
-
-    @classmethod
-    def padded(cls, frame: Mapping[str, np.ndarray], length: int | None = None) -> Table:
-        """Padded to `length`, or to the next shared length: members of a fleet share one, and so one program."""
-        n = len(next(iter(frame.values())))
-        extra = (length or padded_length(n)) - n
-        data = {name: np.pad(np.asarray(v, float), (0, extra), mode="edge") for name, v in frame.items()}
-        data = {name: v if v.any() else np.zeros(()) for name, v in data.items()}
-        return cls(data, np.pad(np.ones(n), (0, extra)), n).placed()
-
-    @property
-    def shape(self) -> tuple[int, frozenset[str]]:
-        """Padded rows, and which columns are one zero: tables that share it share compiled programs."""
-        return len(self.mask), frozenset(name for name, v in self.data.items() if not np.ndim(v))
-
-    def placed(self) -> Table:
-        """On the device that a table of this length is worked on by; the same where there is only the processor."""
-        place = platforms.home(len(self.mask))
-        if place is None:
-            return self
-        import jax
-
-        data, mask = jax.device_put((dict(self.data), self.mask), place)
-        return Table(data, mask, self.n)
-
-    def thinned(self, names: Iterable[str], n: int, seed: int) -> Table:
-        """`n` of the runs, drawn at random; columns other than `names`, and scalars, have no rows and stay as they
-        are."""
-        chosen = np.sort(np.random.default_rng([seed, 53]).choice(self.n, n, replace=False))
-        rows = {name: np.asarray(self.data[name])[chosen] for name in names if np.ndim(self.data[name])}
-        return Table({**self.data, **rows}, np.ones(n), n).placed()
 
 
 @dataclass(eq=False)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.diagnose import Diagnostics
-from bayes_scaling.engine import Table, parallel, program_for, program_of
+from bayes_scaling.engine import parallel, program_for, program_of
 from bayes_scaling.fitted import Fit, as_runs, fit_key, priors_of
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import columns, specify
 from bayes_scaling.noise import Noise
+from bayes_scaling.padding import Table
 from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.posterior_cache import cache_key, find, keep
 from bayes_scaling.prior import Prior

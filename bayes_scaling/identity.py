@@ -21,7 +21,7 @@ from bayes_scaling.prior import Prior
 from bayes_scaling.provenance import versions
 
 # Their constants are baked into traces.
-_ENGINE = ("coordinates", "engine", "modes", "nuts", "slices")
+_ENGINE = ("coordinates", "engine", "hamilton", "modes", "nuts", "rowsum", "slices")
 
 
 def identity(law: ScalingLaw, noise: Noise) -> str | None:

@@ -18,9 +18,10 @@ from scipy.special import gammaln, logsumexp
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_FAILED, ESS_OK, Diagnostics, ess_and_rhat
-from bayes_scaling.engine import LARGE_TABLE, Program, Table, parallel
+from bayes_scaling.engine import LARGE_TABLE, Program, parallel
 from bayes_scaling.errors import FitFailedError
 from bayes_scaling.modes import Modes
+from bayes_scaling.padding import Table
 
 # Degrees of freedom of the proposals: heavy enough for weights to stay bounded, light enough not to waste draws.
 TAIL = 6.0

@@ -15,8 +15,9 @@ import numpy as np
 
 from bayes_scaling import modes, nuts
 from bayes_scaling.coordinates import Coordinates, to_x
-from bayes_scaling.engine import Program, Table
+from bayes_scaling.engine import Program
 from bayes_scaling.keys import fold, key_of, typed
+from bayes_scaling.padding import Table
 from bayes_scaling.settings import Settings
 
 # At most 2^6 - 1 gradients in a step; whitened posteriors of scaling laws need some 7-9 a transition.

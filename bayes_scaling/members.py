@@ -13,12 +13,13 @@ import numpy as np
 
 from bayes_scaling.batches import INTERVAL, METHODS
 from bayes_scaling.diagnose import Diagnostics
-from bayes_scaling.engine import Table, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.errors import DataError, Notice, UsageError, unknown
 from bayes_scaling.fitting import Fit, collect, priors_of
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import columns
 from bayes_scaling.noise import Noise
+from bayes_scaling.padding import Table
 from bayes_scaling.posterior import Draws
 from bayes_scaling.provenance import envelope
 from bayes_scaling.runs import Runs

@@ -21,10 +21,11 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayes_scaling.bridge import LogEvidence
-from bayes_scaling.engine import Program, Table, program_for
+from bayes_scaling.engine import Program, program_for
 from bayes_scaling.fitting import Fit
 from bayes_scaling.keys import fold, key_of
 from bayes_scaling.model import columns
+from bayes_scaling.padding import Table
 from bayes_scaling.prior_draws import prior_points
 from bayes_scaling.slices import DEATHS, Guide, State, log_base
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from bayes_scaling.coordinates import Coordinates, learned, whitened
 from bayes_scaling.diagnose import ESS_OK, RHAT_OK, Diagnostics, diagnose
-from bayes_scaling.engine import LARGE_TABLE, Program, Table, parallel
+from bayes_scaling.engine import LARGE_TABLE, Program, parallel
 from bayes_scaling.keys import fold, key_of
 from bayes_scaling.laplace import OVERSAMPLED, Approximation, judged, laplace_tables, without_mode
 from bayes_scaling.lockstep import locate_in_step, sample_in_step
 from bayes_scaling.modes import Modes
+from bayes_scaling.padding import Table
 from bayes_scaling.platforms import device_for
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings

@@ -15,12 +15,13 @@ import numpy as np
 from scipy import stats
 
 from bayes_scaling.batches import Chunk, fit_chunk
-from bayes_scaling.engine import Table, cores, padded_length, program_for
+from bayes_scaling.engine import cores, program_for
 from bayes_scaling.errors import unknown
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import specify
 from bayes_scaling.noise import Noise
 from bayes_scaling.optimum import optimal_params
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.progress import reporter
 from bayes_scaling.settings import Settings

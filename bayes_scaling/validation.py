@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_scaling.distance import Distance, distance
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.folds import Fold, forward_folds
 from bayes_scaling.law import ScalingLaw
 from bayes_scaling.model import columns, specify_all
 from bayes_scaling.noise import Noise
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.prior import Prior
 from bayes_scaling.progress import reporter

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.density import Data, Density
-from bayes_scaling.engine import Program, Table, jax_ready, program_for
+from bayes_scaling.engine import Program, jax_ready, program_for
 from bayes_scaling.fitting import Fit
 from bayes_scaling.law import Parameter, Scale, ScalingLaw
 from bayes_scaling.model import columns
 from bayes_scaling.noise import NOISES, Noise
 from bayes_scaling.ops import exp
+from bayes_scaling.padding import Table
 from bayes_scaling.prior import Prior
 from bayes_scaling.prior_draws import parameters_of, unconstrained
 

@@ -24,11 +24,12 @@ import pandas as pd
 
 from bayes_scaling import Runs, load_runs
 from bayes_scaling.assurance import assure
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.errors import InfeasibleError
 from bayes_scaling.limits import Allocations
 from bayes_scaling.model import specify
 from bayes_scaling.outcomes import Member, Outcomes
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import Draws, sample_tables
 from bayes_scaling.rules import choose
 from bayes_scaling.settings import Settings

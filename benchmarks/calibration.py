@@ -26,9 +26,10 @@ from bayes_scaling import Runs
 from bayes_scaling.averaging import Averaging, learn
 from bayes_scaling.blending import blend
 from bayes_scaling.distance import distance
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.model import columns, specify
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.scoring import Scores, score
 from bayes_scaling.settings import Settings

@@ -78,8 +78,9 @@ def gradient_seconds(frame: pd.DataFrame, repeats: int = 20) -> float:
     """Of one value and gradient of the log density, in one compiled loop on one core."""
     import jax
 
-    from bayes_scaling.engine import Table, program_for
+    from bayes_scaling.engine import program_for
     from bayes_scaling.model import columns, specify
+    from bayes_scaling.padding import Table
 
     law, noise = specify(LAW)
     table = columns(law, noise, load_runs(frame))

@@ -60,8 +60,9 @@ def frames(count: int, rows: int, seed: int) -> list[dict[str, np.ndarray]]:
 def posteriors(case: str, count: int, rows: int, seed: int) -> dict[str, Any]:
     """Seconds of sampling `count` tables, and mean and standard error of alpha in each."""
     from bayes_scaling.diagnose import ess_and_rhat
-    from bayes_scaling.engine import Table, program_for
+    from bayes_scaling.engine import program_for
     from bayes_scaling.model import specify
+    from bayes_scaling.padding import Table
     from bayes_scaling.posterior import sample_tables
     from bayes_scaling.settings import Settings
 

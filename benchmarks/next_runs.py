@@ -25,9 +25,10 @@ import numpy as np
 from bayes_scaling.beliefs import Member, joined
 from bayes_scaling.choosing import best_batch
 from bayes_scaling.designs import Box, Candidates
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.model import specify
 from bayes_scaling.optimum import optimal_params
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.progress import reporting
 from bayes_scaling.settings import Settings

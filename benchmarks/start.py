@@ -91,8 +91,9 @@ def processes(law: str, repeats: int) -> dict[str, list[dict[str, float]]]:
 
 def gradient_seconds(law: str, runs: Runs, repeats: int) -> float:
     """Seconds of one gradient of the log density on one core, in a compiled loop."""
-    from bayes_scaling.engine import Table, jax_ready, program_for
+    from bayes_scaling.engine import jax_ready, program_for
     from bayes_scaling.model import columns, specify
+    from bayes_scaling.padding import Table
 
     jax = jax_ready()
     spec, noise = specify(law)

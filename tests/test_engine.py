@@ -12,12 +12,13 @@ from conftest import design
 from bayes_scaling import engine, fit, nuts, sample
 from bayes_scaling.coordinates import learned, to_x, whitened
 from bayes_scaling.density import density
-from bayes_scaling.engine import Table, padded_length, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.errors import DataError, UsageError
 from bayes_scaling.keys import key_of
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import build, columns, specify
 from bayes_scaling.modes import Modes
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.progress import _CURRENT, Lines
 from bayes_scaling.settings import Settings

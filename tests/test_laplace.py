@@ -10,12 +10,13 @@ from conftest import design
 from bayes_scaling import fit, load_runs
 from bayes_scaling.bridge import log_evidence
 from bayes_scaling.coordinates import learned, to_x
-from bayes_scaling.engine import Table, jax_ready, program_for, program_of
+from bayes_scaling.engine import jax_ready, program_for, program_of
 from bayes_scaling.errors import UsageError
 from bayes_scaling.laplace import Approximation, Proposal, approximate, k_limit, laplace_tables
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import columns, specify
 from bayes_scaling.modes import Modes
+from bayes_scaling.padding import Table
 from bayes_scaling.posterior import sample_tables
 from bayes_scaling.settings import Settings
 

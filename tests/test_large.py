@@ -13,10 +13,11 @@ from conftest import design
 
 from bayes_scaling import engine, fit, modes
 from bayes_scaling.density import density
-from bayes_scaling.engine import Table, jax_ready, padded_length, program_for
+from bayes_scaling.engine import jax_ready, program_for
 from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.loo import loo, stacking_weights
 from bayes_scaling.model import build, build_columns, columns, specify
+from bayes_scaling.padding import Table, padded_length
 from bayes_scaling.rowsum import BLOCK, SMALLEST, block_of, blocked_sum
 from bayes_scaling.storage import load_fit, save_fit
 

@@ -15,11 +15,12 @@ from bayes_scaling import lockstep, platforms, posterior
 from bayes_scaling.cli.main import main
 from bayes_scaling.coordinates import whitened
 from bayes_scaling.diagnose import RHAT_OK
-from bayes_scaling.engine import Table, program_for
+from bayes_scaling.engine import program_for
 from bayes_scaling.errors import UsageError
 from bayes_scaling.keys import fold, key_of
 from bayes_scaling.laws import get_law
 from bayes_scaling.model import columns, specify
+from bayes_scaling.padding import Table
 from bayes_scaling.platforms import device_for, home, used
 from bayes_scaling.posterior import sample_tables, starts
 from bayes_scaling.settings import Settings

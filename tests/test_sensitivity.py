@@ -80,8 +80,9 @@ def test_varied_density_is_the_models(fitted, noise):
     """Against PyMC's own density of the same law, priors and noise; unused parameters add their prior."""
     from dataclasses import replace
 
-    from bayes_scaling.engine import Table, program_for
+    from bayes_scaling.engine import program_for
     from bayes_scaling.model import columns, specify
+    from bayes_scaling.padding import Table
     from bayes_scaling.variations import as_fitted, varied_draws, varied_program, varied_table
 
     done, _ = fitted

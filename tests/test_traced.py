@@ -19,7 +19,7 @@ from xarray import DataTree
 from bayes_scaling import engine, modes, traced
 from bayes_scaling.coordinates import whitened
 from bayes_scaling.diagnose import Diagnostics
-from bayes_scaling.engine import Program, Table, jax_ready, program_for
+from bayes_scaling.engine import Program, jax_ready, program_for
 from bayes_scaling.fitting import Fit, collect
 from bayes_scaling.identity import identity
 from bayes_scaling.keys import fold, key_of
@@ -28,6 +28,7 @@ from bayes_scaling.laws import all_laws
 from bayes_scaling.model import columns, specify
 from bayes_scaling.nested import start
 from bayes_scaling.noise import NOISES
+from bayes_scaling.padding import Table
 from bayes_scaling.posterior import Draws
 from bayes_scaling.prior import lognormal
 from bayes_scaling.settings import Settings
