@@ -89,9 +89,13 @@ class Calibration:
 
     def coverage(self, quantity: str, prob: float = 0.9) -> float:
         """Share of tables whose truth lay in the central interval of probability `prob` of its posterior."""
-        edge = (1 - prob) / 2 * (RANK_DRAWS + 1)
-        rank = self.ranks[quantity]
-        return float(np.mean((rank >= edge) & (rank < RANK_DRAWS + 1 - edge)))
+        return held(self.ranks[quantity], prob)
+
+
+def held(ranks: np.ndarray, prob: float = 0.9) -> float:
+    """Share of ranks in 0..RANK_DRAWS that lie in the central interval of probability `prob`."""
+    edge = (1 - prob) / 2 * (RANK_DRAWS + 1)
+    return float(np.mean((ranks >= edge) & (ranks < RANK_DRAWS + 1 - edge)))
 
 
 def quantities_beyond(

@@ -34,7 +34,17 @@ from bayes_scaling.laws import STANDARD, get_law
 from bayes_scaling.noise import NOISES
 from bayes_scaling.progress import reporting
 from bayes_scaling.reporting import theme as t
-from bayes_scaling.simulation import CURVE, LIKELIHOOD, NEW_RUN, OPTIMUM, RANK_DRAWS, SAMPLERS, calibrate, uniformity
+from bayes_scaling.simulation import (
+    CURVE,
+    LIKELIHOOD,
+    NEW_RUN,
+    OPTIMUM,
+    RANK_DRAWS,
+    SAMPLERS,
+    calibrate,
+    held,
+    uniformity,
+)
 from bayes_scaling.uniformity import band, ecdf_difference, holm, simultaneous_p
 
 LEVELS = RANK_DRAWS + 1
@@ -208,12 +218,6 @@ def page(rows: list[dict[str, Any]]) -> str:
     machines = sorted({r["machine"] for r in rows})
     lines.append(f"Made on {'; '.join(machines)}, {sum(r['seconds'] for r in rows) / 60:.0f} minutes in all.")
     return "\n".join(lines) + "\n"
-
-
-def held(ranks: np.ndarray, prob: float = 0.9) -> float:
-    """Share of the ranks in the central interval of probability `prob`."""
-    edge = (1 - prob) / 2 * LEVELS
-    return float(np.mean((ranks >= edge) & (ranks < LEVELS - edge)))
 
 
 def _share(value: float, count: int) -> str:
