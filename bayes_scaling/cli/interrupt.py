@@ -59,6 +59,6 @@ def leave() -> NoReturn:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K\x1b[?25h")  # a progress display may have hidden the cursor
-        sys.stderr.write("Interrupted. Every file is whole or absent; the same command goes on where it stopped.\n")
+        sys.stderr.write("Interrupted. Every file is whole or absent; reports and fleets go on where they stopped.\n")
         sys.stderr.flush()
     os._exit(EXIT_CODE)
