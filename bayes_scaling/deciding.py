@@ -13,7 +13,6 @@ from bayes_scaling.assurance import PER_DECADE, Assurance, assure, fan, trace
 from bayes_scaling.compute import SIX_ND, ComputeModel
 from bayes_scaling.costs import DAYS, Amount, CostModel, Rates, draw_rates
 from bayes_scaling.decision import Decision
-from bayes_scaling.distance import outside
 from bayes_scaling.errors import InfeasibleError, Notice
 from bayes_scaling.forecasting import decades_beyond
 from bayes_scaling.frontiers import FLATNESS
@@ -280,14 +279,13 @@ def _rows(
 
 
 def _optimum(worlds: Outcomes, allocations: Allocations, choices: Choices, ci_prob: float) -> dict[str, Any]:
-    n = choices.optimum
+    n = choices.optimum[:, None]
     if worlds.misplacement is not None and allocations.menu is None:
-        known = allocations.compute.flops(worlds.runs.params, worlds.runs.tokens)
-        beyond = outside(known, [allocations.typical])
-        shift = worlds.misplacement.log10_shift(len(n), beyond, worlds.random_seed)[:, 0]
-        n = np.clip(n * 10**shift, *np.exp(allocations.range))
-    tokens = np.broadcast_to(allocations.tokens(n[:, None]), (len(n), 1))[:, 0]
-    values = {"params": n, "tokens": tokens, "loss": choices.best_loss}
+        budget = np.array([allocations.typical])
+        n = worlds.misplacement.shifted(n, worlds.runs, budget, allocations.compute, worlds.random_seed)
+        n = np.clip(n, *np.exp(allocations.range))
+    tokens = np.broadcast_to(allocations.tokens(n), n.shape)[:, 0]
+    values = {"params": n[:, 0], "tokens": tokens, "loss": choices.best_loss}
     return {name: interval_value(v, ci_prob) for name, v in values.items()}
 
 

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.blending import blend
 from bayes_scaling.compute import SIX_ND, ComputeModel
-from bayes_scaling.distance import distance, outside
 from bayes_scaling.ensemble import Ensemble, ensemble
 from bayes_scaling.errors import Notice, UsageError
 from bayes_scaling.fitted import Fit, cached_laws
-from bayes_scaling.forecasting import decades_beyond, far
+from bayes_scaling.forecasting import decades_beyond, far, forecast
 from bayes_scaling.misplacement import Misplacement
 from bayes_scaling.optimum import optimal_params
 from bayes_scaling.provenance import Stopwatch, envelope
@@ -190,17 +188,11 @@ def frontier(
     watch = Stopwatch()
     runs, seed = group.fits[0].runs, group.fits[0].settings.random_seed
     around = np.concatenate([c, c * EXPONENT_STEP, c / EXPONENT_STEP])
-    sizes, losses = [], []
-    for fit in group.fits:
-        values = fit.draws(*fit.law.parameters)
-        n = optimal_params(fit.law, values, around, compute, method)
-        at = {"params": n[:, : len(c)], "tokens": compute.tokens(n[:, : len(c)], c[None, :])}
-        sizes.append(n)
-        losses.append(np.asarray(fit.law.loss({k: v[:, None] for k, v in values.items()}, at)))
+    sizes = [optimal_params(f.law, f.draws(*f.law.parameters), around, compute, method) for f in group.fits]
     n = np.concatenate(sizes)
     size = None if laws_alone or group.averaging is None else Misplacement()
     if size is not None:
-        n = n * 10 ** size.log10_shift(len(n), outside(compute.flops(runs.params, runs.tokens), around), seed)
+        n = size.shifted(n, runs, around, compute, seed)
     n, up, down = np.split(n, 3, axis=1)
     d = compute.tokens(n, c[None, :])
     middle = np.nanmedian(n, axis=0)
@@ -208,7 +200,7 @@ def frontier(
         "params": n,
         "tokens": d,
         "tokens_per_param": d / n,
-        "loss": np.concatenate(losses) if size is None else _foretold(group, middle, c, compute, seed),
+        "loss": _own(group, sizes, c, compute) if size is None else _foretold(group, middle, c, compute, seed),
         "exponent_params": np.log(up / down) / (2 * np.log(EXPONENT_STEP)),
     }
     beyond = decades_beyond(runs, middle, compute.tokens(middle, c), compute)
@@ -231,19 +223,26 @@ def frontier(
     )
 
 
-def _foretold(group: Ensemble, params: np.ndarray, flops: np.ndarray, compute: ComputeModel, seed: int) -> np.ndarray:
-    """Draws of the averaged curve at one allocation a budget, as `forecast` makes them, dims (draw, budget): as many as
-    the laws have together, each law's share of them the same set."""
-    assert group.averaging is not None
-    tokens = compute.tokens(params, flops)
-    curves = []
-    for fit in group.fits:
+def _own(group: Ensemble, sizes: Sequence[np.ndarray], flops: np.ndarray, compute: ComputeModel) -> np.ndarray:
+    """The curve of each draw's law at its own optimum, dims (draw, budget); `sizes` begin with those budgets."""
+    out = []
+    for fit, own in zip(group.fits, sizes, strict=True):
+        n = own[:, : len(flops)]
         values = {k: v[:, None] for k, v in fit.draws(*fit.law.parameters).items()}
-        curves.append(np.log(np.asarray(fit.law.loss(values, {"params": params, "tokens": tokens}))))
-    sizes = [fit.n_draws for fit in group.fits]
-    mixed = blend(group.averaging, [fit.law.name for fit in group.fits], sizes, max(sizes), seed)
-    loss = np.exp(mixed.log_curve(curves, distance(group.fits[0].runs, params, tokens, compute)))
-    return np.concatenate([np.resize(loss, (size, len(flops))) for size in sizes])
+        out.append(np.asarray(fit.law.loss(values, {"params": n, "tokens": compute.tokens(n, flops[None, :])})))
+    return np.concatenate(out)
+
+
+def _foretold(group: Ensemble, params: np.ndarray, flops: np.ndarray, compute: ComputeModel, seed: int) -> np.ndarray:
+    """What `forecast` draws of the averaged curve at one allocation a budget, dims (draw, budget): as many draws as the
+    laws have together, each law's share of them the same set. NaN where there is no allocation."""
+    known = np.isfinite(params)
+    loss = np.full((max(fit.n_draws for fit in group.fits), len(flops)), np.nan)
+    if known.any():
+        n = params[known]
+        at = {"params": n, "tokens": compute.tokens(n, flops[known])}
+        loss[:, known] = forecast(group, **at, kind="curve", compute=compute, random_seed=seed).draws
+    return np.concatenate([np.resize(loss, (fit.n_draws, len(flops))) for fit in group.fits])
 
 
 def _tree(joined: Mapping[str, np.ndarray], group: Ensemble) -> DataTree:

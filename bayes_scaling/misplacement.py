@@ -13,6 +13,10 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from bayes_scaling.compute import ComputeModel
+from bayes_scaling.distance import outside
+from bayes_scaling.runs import Runs
+
 # Decades of N: wherever the budget lies, and more for each decade of compute beyond the runs.
 OFFSET, SLOPE = 0.04, 0.07
 # Of the Student-t that both share: tables differ in how wrong the laws are.
@@ -43,6 +47,14 @@ class Misplacement:
         rng = np.random.default_rng([seed, 223])
         z = rng.standard_normal((draws, 2)) * np.sqrt(self.degrees / rng.chisquare(self.degrees, draws))[:, None]
         return self.offset * z[:, :1] + self.slope * z[:, 1:] * np.asarray(beyond, float)
+
+    def shifted(
+        self, params: np.ndarray, runs: Runs, flops: np.ndarray, compute: ComputeModel, seed: int
+    ) -> np.ndarray:
+        """Best sizes of each draw, counts with dims (draw, budget), moved to where they may lie; `flops` has dims
+        (budget,)."""
+        beyond = outside(compute.flops(runs.params, runs.tokens), flops)
+        return np.asarray(params * 10 ** self.log10_shift(len(params), beyond, seed))
 
     def to_dict(self) -> dict[str, float]:
         return asdict(self)
