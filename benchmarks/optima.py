@@ -19,12 +19,13 @@ import argparse
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import pandas as pd
+from calibration import clustered
 from sampling import machine
 from scipy.optimize import minimize
 from scipy.special import logsumexp
@@ -50,6 +51,11 @@ class Cut:
     error: np.ndarray
     draws: np.ndarray  # dims (draw, budget), of the laws alone
     weights: np.ndarray
+
+    def of(self, mine: np.ndarray) -> Cut:
+        """Some of the budgets; `mine` has dims (budget,)."""
+        some = {k: getattr(self, k)[mine] for k in ("beyond", "measured", "error")}
+        return replace(self, draws=self.draws[:, mine], **some)
 
 
 def tables(folder: Path) -> Iterator[tuple[str, str, pd.DataFrame, float]]:
@@ -107,13 +113,10 @@ def cuts(folder: Path, quick: bool) -> Iterator[tuple[Cut, Cut]]:
         made = frontier(average(runs), budgets, laws_alone=True)
         draws = np.log10(made.draws("params"))
         inside = np.isfinite(draws).all(axis=1)
-        for mine in (budgets > 1.01 * top, budgets <= 1.01 * top):
-            beyond = np.maximum(0.0, np.log10(budgets[mine] / runs.flops.max()))
-            part = Cut(name, table, beyond, *sizes[mine].T, draws[inside][:, mine], made.weights[inside])
-            if mine[budgets > 1.01 * top].any():
-                first = part
-            else:
-                yield first, part
+        beyond = np.maximum(0.0, np.log10(budgets / runs.flops.max()))
+        whole = Cut(name, table, beyond, *sizes.T, draws[inside], made.weights[inside])
+        above = budgets > 1.01 * top
+        yield whole.of(above), whole.of(~above)
 
 
 def judged(cut: Cut, size: Misplacement | None) -> dict[str, float]:
@@ -140,17 +143,10 @@ def judged(cut: Cut, size: Misplacement | None) -> dict[str, float]:
 
 
 def summary(found: list[Cut], size: Misplacement | None) -> dict[str, float]:
-    rows = pd.DataFrame([{"table": c.table, **judged(c, size)} for c in found])
-    by_table = rows.groupby("table").mean(numeric_only=True)
-    count = rows.groupby("table").size()
-    mean = rows.drop(columns="table").mean()
-    # Clustered: residuals of a table's cuts are summed before they are squared.
-    error = np.sqrt((((by_table - mean).mul(count, axis=0)) ** 2).sum()) / len(rows)
-    return {
-        **mean.to_dict(),
-        "coverage_90_se": float(error["coverage_90"]),
-        "coverage_50_se": float(error["coverage_50"]),
-    }
+    rows = pd.DataFrame([judged(c, size) for c in found])
+    names = [c.table for c in found]
+    errors = {f"{k}_se": clustered(rows[k].tolist(), names)[1] for k in ("coverage_90", "coverage_50")}
+    return {**rows.mean().to_dict(), **errors}
 
 
 def likeliest(found: list[Cut]) -> tuple[float, float]:
