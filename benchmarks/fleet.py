@@ -36,6 +36,7 @@ import numpy as np
 import pandas as pd
 from process import Process
 from sampling import machine, simulated
+from start import gradient_seconds
 
 from bayes_scaling.laws import get_law
 from bayes_scaling.load import load_runs
@@ -72,35 +73,6 @@ def table(base: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 # --- ours ----------------------------------------------------------------------------------------------
-
-
-def gradient_seconds(frame: pd.DataFrame, repeats: int = 20) -> float:
-    """Of one value and gradient of the log density, in one compiled loop on one core."""
-    import jax
-
-    from bayes_scaling.engine import program_for
-    from bayes_scaling.model import columns, specify
-    from bayes_scaling.padding import Table
-
-    law, noise = specify(LAW)
-    table = columns(law, noise, load_runs(frame))
-    program, padded = program_for(law, noise, table), Table.padded(table)
-    both = jax.value_and_grad(program.density.log_density)
-
-    def move(x: Any, data: Any, mask: Any) -> Any:
-        value, slope = both(x, data, mask)
-        return x + 1e-12 * slope + 1e-30 * value  # both are needed, so neither is left out
-
-    count = 2000
-    loop = jax.jit(lambda x, data, mask: jax.lax.fori_loop(0, count, lambda _, v: move(v, data, mask), x))
-    given = (program.density.initial, dict(padded.data), padded.mask)
-    loop(*given).block_until_ready()
-    spent = []
-    for _ in range(repeats):
-        begin = perf_counter()
-        loop(*given).block_until_ready()
-        spent.append(perf_counter() - begin)
-    return statistics.median(spent) / count
 
 
 def ours(tables: dict[str, pd.DataFrame], executor: Any = None) -> dict[str, Any]:
@@ -269,7 +241,7 @@ def measured(base: pd.DataFrame, count: int, turns: int, names: list[str], folde
             one.ask(10**6)
         ours({f"warm {i}": table(base, 10**6 + i) for i in range(8)})
         for turn, share in enumerate(shares):
-            gradient.append(gradient_seconds(table(base, 0)))
+            gradient.append(gradient_seconds(LAW, load_runs(table(base, 0)), 20))
             mine.append(ours({f"table {i}": table(base, int(i)) for i in share}))
             for name, one in processes.items():
                 theirs[name].append(one.ask(turn))

@@ -24,6 +24,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from process import Process
 
 LAW = "chinchilla"
 RUNS = 245
@@ -98,31 +99,10 @@ def serve() -> None:
         print(json.dumps({**posteriors(case, count, rows, seed=0), "device": used()}), flush=True)
 
 
-class Worker:
+def started(device: str, cores: int | None) -> Process:
     """A process that computes on one device, with so many cores; it lives until it is closed."""
-
-    def __init__(self, device: str, cores: int | None) -> None:
-        words = [sys.executable, __file__, "--serve", *([f"--pin={cores}"] if cores else [])]
-        surroundings = {**os.environ, "BAYES_SCALING_PLATFORM": device}
-        self._process = subprocess.Popen(
-            words, env=surroundings, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def ask(self, case: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(case) + "\n")
-        self._process.stdin.flush()
-        for line in self._process.stdout:
-            if line.startswith("{"):
-                answer: dict[str, Any] = json.loads(line)
-                return answer
-        raise RuntimeError(f"A worker ended without an answer to {case}.")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+    words = [sys.executable, __file__, "--serve", *([f"--pin={cores}"] if cores else [])]
+    return Process(device, words, {**os.environ, "BAYES_SCALING_PLATFORM": device})
 
 
 def gpu_here() -> str | None:
@@ -140,9 +120,9 @@ def apart(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 def compare(cases: list[dict[str, Any]], cores: int) -> dict[str, Any]:
     kind = gpu_here()
-    workers = {"cpu": Worker("cpu", None), "few": Worker("cpu", cores)}
+    workers = {"cpu": started("cpu", None), "few": started("cpu", cores)}
     if kind:
-        workers["gpu"] = Worker("gpu", None)
+        workers["gpu"] = started("gpu", None)
     rows = []
     try:
         for case in cases:

@@ -27,7 +27,7 @@ class Process:
             words, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
         )
 
-    def ask(self, question: Any) -> dict[str, float]:
+    def ask(self, question: Any) -> dict[str, Any]:
         """The answer to a question; both are one line of JSON.
 
         Raises
@@ -41,7 +41,7 @@ class Process:
         self._process.stdin.flush()
         for line in self._process.stdout:
             if line.startswith("{"):
-                answer: dict[str, float] = json.loads(line)
+                answer: dict[str, Any] = json.loads(line)
                 return answer
         self._errors.seek(0)
         raise RuntimeError(f"{self.name} ended without an answer:\n{self._errors.read()}")
