@@ -23,17 +23,17 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling import Runs, load_runs
-from bayes_scaling.assurance import assure
-from bayes_scaling.engine import program_for
-from bayes_scaling.errors import InfeasibleError
-from bayes_scaling.limits import Allocations
-from bayes_scaling.model import specify
-from bayes_scaling.outcomes import Member, Outcomes
-from bayes_scaling.padding import Table, padded_length
-from bayes_scaling.posterior import Draws, sample_tables
-from bayes_scaling.rules import choose
-from bayes_scaling.settings import Settings
-from bayes_scaling.simulation import prior_values, simulated_frame
+from bayes_scaling.base.errors import InfeasibleError
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.decisions.assurance import assure
+from bayes_scaling.decisions.limits import Allocations
+from bayes_scaling.decisions.rules import choose
+from bayes_scaling.engine.model import specify
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.tables import Table, padded_length
+from bayes_scaling.fleets.calibration import prior_values, simulated_frame
+from bayes_scaling.inference.sampling import Draws, sample_tables
+from bayes_scaling.prediction.outcomes import Member, Outcomes
 
 AHEAD = 10.0
 CHUNK = 25

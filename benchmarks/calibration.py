@@ -23,17 +23,18 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from bayes_scaling import Runs
-from bayes_scaling.averaging import Averaging, learn
-from bayes_scaling.blending import blend
-from bayes_scaling.distance import distance
-from bayes_scaling.engine import program_for
-from bayes_scaling.laws import STANDARD, get_law
-from bayes_scaling.model import columns, specify
-from bayes_scaling.padding import Table, padded_length
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.scoring import Scores, score
-from bayes_scaling.settings import Settings
-from bayes_scaling.validation import Predicted, flat, predicted, validate_forward
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.model import columns, specify
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.tables import Table, padded_length
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.laws.registry import STANDARD, get_law
+from bayes_scaling.prediction.blending import blend
+from bayes_scaling.prediction.discrepancy import distance
+from bayes_scaling.prediction.weights import Averaging
+from bayes_scaling.validation.forward import Predicted, flat, predicted, validate_forward
+from bayes_scaling.validation.learning import learn
+from bayes_scaling.validation.scores import Scores, score
 
 sys.path.insert(0, str(Path(__file__).parent))
 from splits import Split, own_splits, splits

@@ -26,16 +26,16 @@ import pandas as pd
 from scipy.special import betaln, gammaln
 
 from bayes_scaling import Runs, fit, load_runs
-from bayes_scaling.bridge import LogEvidence, log_evidence, log_evidence_of
-from bayes_scaling.engine import program_of
-from bayes_scaling.importance import importance_evidence
-from bayes_scaling.laws import STANDARD
-from bayes_scaling.nested import LIVE, nested_evidence_of, nested_log_evidence
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.prior_draws import model_prior_points
-from bayes_scaling.progress import reporting
-from bayes_scaling.settings import Settings
-from bayes_scaling.variations import as_fitted, varied_draws, varied_program, varied_table
+from bayes_scaling.base.progress import reporting
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.program import program_of
+from bayes_scaling.evidence.bridge import LogEvidence, log_evidence, log_evidence_of
+from bayes_scaling.evidence.importance import importance_evidence
+from bayes_scaling.evidence.nested import LIVE, nested_evidence_of, nested_log_evidence
+from bayes_scaling.evidence.variations import as_fitted, varied_draws, varied_program, varied_table
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.laws.prior_draws import model_prior_points
+from bayes_scaling.laws.registry import STANDARD
 
 AGREE, MOST_SD, MOST_CPU = 3.0, 0.1, 5.0
 

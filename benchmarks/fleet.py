@@ -38,9 +38,9 @@ from process import Process
 from sampling import machine, simulated
 from start import gradient_seconds
 
-from bayes_scaling.laws import get_law
-from bayes_scaling.load import load_runs
-from bayes_scaling.runs import Runs
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.runs.loading import load_runs
+from bayes_scaling.runs.runs import Runs
 
 LAW, CHAINS, DRAWS = "chinchilla", 4, 500
 # Scale and tails of the digitised runs' scatter about the law (posterior means).
@@ -131,7 +131,7 @@ def _nutpie(base: pd.DataFrame) -> Callable[[int], None]:
     import nutpie
 
     from bayes_scaling import build
-    from bayes_scaling.model import columns, specify
+    from bayes_scaling.engine.model import columns, specify
 
     law, noise = specify(LAW)
     compiled = nutpie.compile_pymc_model(build(LAW, load_runs(table(base, 0))))

@@ -36,7 +36,7 @@ AGREE = 5.0
 
 def frames(count: int, rows: int, seed: int) -> list[dict[str, np.ndarray]]:
     """Columns of simulated tables, as the model reads them."""
-    from bayes_scaling.laws import get_law
+    from bayes_scaling.laws.registry import get_law
 
     law, out = get_law(LAW), []
     for i in range(count):
@@ -60,12 +60,12 @@ def frames(count: int, rows: int, seed: int) -> list[dict[str, np.ndarray]]:
 
 def posteriors(case: str, count: int, rows: int, seed: int) -> dict[str, Any]:
     """Seconds of sampling `count` tables, and mean and standard error of alpha in each."""
-    from bayes_scaling.diagnose import ess_and_rhat
-    from bayes_scaling.engine import program_for
-    from bayes_scaling.model import specify
-    from bayes_scaling.padding import Table
-    from bayes_scaling.posterior import sample_tables
-    from bayes_scaling.settings import Settings
+    from bayes_scaling.base.settings import Settings
+    from bayes_scaling.engine.model import specify
+    from bayes_scaling.engine.program import program_for
+    from bayes_scaling.engine.tables import Table
+    from bayes_scaling.inference.diagnostics import ess_and_rhat
+    from bayes_scaling.inference.sampling import sample_tables
 
     law, noise = specify(LAW)
     settings = Settings(draws=DRAWS[case])
@@ -94,7 +94,7 @@ def serve() -> None:
         # On cores each member is a call of one program; a GPU has a program for each number of members.
         before = count if os.environ["BAYES_SCALING_PLATFORM"] == "gpu" else min(count, 4)
         posteriors(case, before, rows, seed=10**6)
-        from bayes_scaling.platforms import used
+        from bayes_scaling.base.platforms import used
 
         print(json.dumps({**posteriors(case, count, rows, seed=0), "device": used()}), flush=True)
 
@@ -107,7 +107,7 @@ def started(device: str, cores: int | None) -> Process:
 
 def gpu_here() -> str | None:
     """What kind of GPU JAX finds, asked in a process of its own so that this one does not hold it."""
-    code = "from bayes_scaling.platforms import accelerator as a; print(a().device_kind if a() else '')"
+    code = "from bayes_scaling.base.platforms import accelerator as a; print(a().device_kind if a() else '')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip() or None
 

@@ -30,7 +30,7 @@ def frame_of(rows: int, seed: int = 0) -> Any:
     """A table of simulated checkpoints: 40M to 16B parameters, 1e18.5 to 1e21.5 FLOP."""
     import pandas as pd
 
-    from bayes_scaling.laws import get_law
+    from bayes_scaling.laws.registry import get_law
 
     rng = np.random.default_rng(seed)
     law = get_law(LAW)

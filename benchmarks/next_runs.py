@@ -22,17 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.beliefs import Member, joined
-from bayes_scaling.choosing import best_batch
-from bayes_scaling.designs import Box, Candidates
-from bayes_scaling.engine import program_for
-from bayes_scaling.model import specify
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.padding import Table, padded_length
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.progress import reporting
-from bayes_scaling.settings import Settings
-from bayes_scaling.validation import flat
+from bayes_scaling.base.progress import reporting
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.model import specify
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.tables import Table, padded_length
+from bayes_scaling.experiments.candidates import Box, Candidates
+from bayes_scaling.experiments.selection import best_batch
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.prediction.beliefs import Member, joined
+from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.validation.forward import flat
 
 LAW, NOISE = specify("chinchilla")
 # Median and log spread of the worlds' constants: what fits of the public tables leave open.

@@ -9,8 +9,8 @@ from the residuals; a budget counts where that minimum lies inside and its error
 budgets learned from, apart. An interval, widened by the measurement's error, holds the measured size or not; budgets of
 one cut err together, and cuts of one table too, so that a standard error is clustered by table.
 
-`laws_alone` leaves out the discrepancy of best sizes (`bayes_scaling.misplacement`). `likeliest` are the scales of that
-discrepancy under which the measured sizes are most probable, over all tables and with each table left out.
+`laws_alone` leaves out the discrepancy of best sizes (`bayes_scaling.prediction.misplacement`). `likeliest` are the
+scales of that discrepancy under which the measured sizes are most probable, over all tables and with each left out.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from scipy.stats import invgamma
 from splits import _best
 
 from bayes_scaling import average, frontier, load_runs
-from bayes_scaling.misplacement import DEGREES, OFFSET, SLOPE, Misplacement
-from bayes_scaling.summaries import interval_value
+from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.prediction.misplacement import DEGREES, OFFSET, SLOPE, Misplacement
 
 NEAR, LARGEST_ERROR = np.log(6), 0.2
 QUANTILES = np.linspace(0.05, 0.95, 19)

@@ -35,7 +35,7 @@ import numpy as np
 from process import Process
 
 from bayes_scaling import load_runs
-from bayes_scaling.runs import Runs
+from bayes_scaling.runs.runs import Runs
 
 CHAINS, DRAWS = 4, 1000
 LAW = "chinchilla"
@@ -50,7 +50,7 @@ def simulated(n: int = 245, seed: int = 0) -> Runs:
     """Runs from published constants on a design like that of the digitised ones: 40M to 16B parameters."""
     import pandas as pd
 
-    from bayes_scaling.laws import get_law
+    from bayes_scaling.laws.registry import get_law
 
     rng = np.random.default_rng(seed)
     law = get_law(LAW)
@@ -124,7 +124,7 @@ def drawn(tree: Any) -> tuple[Posterior, int]:
 
 
 def judged(posterior: Posterior, divergences: int, seconds: float) -> dict[str, float]:
-    from bayes_scaling.diagnose import ess_and_rhat
+    from bayes_scaling.inference.diagnostics import ess_and_rhat
 
     figures = [ess_and_rhat(value) for value in posterior.values()]
     ess = min(min(bulk, tail) for bulk, tail, _ in figures)

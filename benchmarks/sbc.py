@@ -28,13 +28,10 @@ import altair as alt
 import numpy as np
 import vl_convert
 
-from bayes_scaling.files import dump_json, write_text
-from bayes_scaling.fitting import priors_of
-from bayes_scaling.laws import STANDARD, get_law
-from bayes_scaling.noise import NOISES
-from bayes_scaling.progress import reporting
-from bayes_scaling.reporting import theme as t
-from bayes_scaling.simulation import (
+from bayes_scaling.base.files import dump_json, write_text
+from bayes_scaling.base.progress import reporting
+from bayes_scaling.engine.fingerprint import priors_of
+from bayes_scaling.fleets.calibration import (
     CURVE,
     LIKELIHOOD,
     NEW_RUN,
@@ -45,7 +42,10 @@ from bayes_scaling.simulation import (
     held,
     uniformity,
 )
-from bayes_scaling.uniformity import band, ecdf_difference, holm, simultaneous_p
+from bayes_scaling.fleets.ranks import band, ecdf_difference, holm, simultaneous_p
+from bayes_scaling.laws.noise import NOISES
+from bayes_scaling.laws.registry import STANDARD, get_law
+from bayes_scaling.reporting import theme as t
 
 LEVELS = RANK_DRAWS + 1
 REJECTED = 0.01

@@ -30,7 +30,7 @@ from typing import Any
 
 from sampling import CHAINS, DRAWS, machine, simulated, table_of
 
-from bayes_scaling.runs import Runs
+from bayes_scaling.runs.runs import Runs
 
 STATES = ("cold", "untraced", "warm")
 # Gradients in one timing of the loop: a tenth of a second or so.
@@ -39,10 +39,10 @@ LOOP = 20_000
 
 def probe(words: list[str]) -> int:
     """The command line, saying on standard error when its first chain began."""
-    from bayes_scaling import engine
     from bayes_scaling.cli.main import main
+    from bayes_scaling.engine import program as programs
 
-    chain = engine.Program.chain
+    chain = programs.Program.chain
     begun: list[float] = []
 
     def watched(self: Any, key: Any, start: Any, where: Any, table: Any, settings: Any) -> Any:
@@ -50,7 +50,7 @@ def probe(words: list[str]) -> int:
             begun.append(time())
         return chain(self, key, start, where, table, settings)
 
-    engine.Program.chain = watched  # type: ignore[method-assign]
+    programs.Program.chain = watched  # type: ignore[method-assign]
     code = main(words)
     print(json.dumps({"sampling": begun[0] if begun else None}), file=sys.stderr)
     return code
@@ -91,9 +91,10 @@ def processes(law: str, repeats: int) -> dict[str, list[dict[str, float]]]:
 
 def gradient_seconds(law: str, runs: Runs, repeats: int) -> float:
     """Seconds of one gradient of the log density on one core, in a compiled loop."""
-    from bayes_scaling.engine import jax_ready, program_for
-    from bayes_scaling.model import columns, specify
-    from bayes_scaling.padding import Table
+    from bayes_scaling.engine.backend import jax_ready
+    from bayes_scaling.engine.model import columns, specify
+    from bayes_scaling.engine.program import program_for
+    from bayes_scaling.engine.tables import Table
 
     jax = jax_ready()
     spec, noise = specify(law)
@@ -121,7 +122,7 @@ def gradient_seconds(law: str, runs: Runs, repeats: int) -> float:
 def in_one_process(law: str, runs: Runs, repeats: int) -> dict[str, Any]:
     """Seconds of a whole call in a warm process, its gradients, and the floor."""
     from bayes_scaling import fit
-    from bayes_scaling.engine import cores
+    from bayes_scaling.engine.backend import cores
 
     fit(runs, law, chains=CHAINS, draws=DRAWS, random_seed=1, cache=False)
     turns = []

@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling import Runs, load_runs
-from bayes_scaling.backtesting import judge as judge_folds
-from bayes_scaling.laws import STANDARD, get_law
-from bayes_scaling.scoring import score
-from bayes_scaling.validation import validate_forward
+from bayes_scaling.laws.registry import STANDARD, get_law
+from bayes_scaling.validation.backtesting import judge as judge_folds
+from bayes_scaling.validation.forward import validate_forward
+from bayes_scaling.validation.scores import score
 
 sys.path.insert(0, str(Path(__file__).parent))
 from calibration import Forecasts, averaged, forecasts, single

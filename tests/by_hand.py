@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bayes_scaling.diagnose import Diagnostics
-from bayes_scaling.fitting import Fit
-from bayes_scaling.laws import get_law
-from bayes_scaling.noise import get_noise
-from bayes_scaling.settings import Settings
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.inference.diagnostics import Diagnostics
+from bayes_scaling.inference.result import Fit
+from bayes_scaling.laws.noise import get_noise
+from bayes_scaling.laws.registry import get_law
 
 HOFFMANN = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
 BESIROGLU = {"E": 1.8169, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3659}

@@ -19,12 +19,12 @@ os.environ["BAYES_SCALING_CACHE_LIMIT"] = "0"
 from by_hand import BESIROGLU, POINTS, by_hand
 from command import QUICK
 
-from bayes_scaling.averaging import Averaging
 from bayes_scaling.cli.main import main
-from bayes_scaling.ensemble import validated
-from bayes_scaling.laws import get_law
-from bayes_scaling.load import load_runs
-from bayes_scaling.runs import Runs
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.ensemble import validated
+from bayes_scaling.prediction.weights import Averaging
+from bayes_scaling.runs.loading import load_runs
+from bayes_scaling.runs.runs import Runs
 
 
 @pytest.fixture(scope="session")

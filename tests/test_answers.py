@@ -10,13 +10,13 @@ import pytest
 from by_hand import BESIROGLU, HOFFMANN, by_hand, loss_at
 
 from bayes_scaling import forecast, frontier
-from bayes_scaling.compute import SIX_ND
-from bayes_scaling.ensemble import ensemble
-from bayes_scaling.errors import UsageError
-from bayes_scaling.forecasting import decades_beyond
-from bayes_scaling.laws import get_law
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.summaries import weighted_quantile
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.intervals import weighted_quantile
+from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.ensemble import ensemble
+from bayes_scaling.prediction.forecasting import decades_beyond
+from bayes_scaling.prediction.optimum import optimal_params
 
 
 def test_a_point_like_posterior_forecasts_the_formula(tiny_runs):

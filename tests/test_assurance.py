@@ -8,13 +8,13 @@ from by_hand import HOFFMANN, by_hand, loss_at
 from scipy import stats
 from scipy.optimize import brentq
 
-from bayes_scaling.assurance import assure, budget_grid, trace
-from bayes_scaling.errors import InfeasibleError
-from bayes_scaling.forecasting import forecast
-from bayes_scaling.laws import get_law
-from bayes_scaling.limits import Limits
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.outcomes import outcomes
+from bayes_scaling.base.errors import InfeasibleError
+from bayes_scaling.decisions.assurance import assure, budget_grid, trace
+from bayes_scaling.decisions.limits import Limits
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.forecasting import forecast
+from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.prediction.outcomes import outcomes
 
 
 def test_assurance_of_one_draw_is_the_quantile_of_its_noise(tiny_runs):

@@ -10,21 +10,21 @@ import pytest
 from scipy import stats
 
 import bayes_scaling as bs
-from bayes_scaling import averages
-from bayes_scaling import validation as validating
-from bayes_scaling.averaging import SCALES, Averaging, learn, prior_averaging
-from bayes_scaling.backtesting import AVERAGE, Backtest, judge
-from bayes_scaling.blending import blend
-from bayes_scaling.cells import ANOMALY, ANOMALY_SD, cell_scores
-from bayes_scaling.comparing import fit_laws
-from bayes_scaling.distance import Distance, discrepancy, distance
-from bayes_scaling.ensemble import Ensemble, validated
-from bayes_scaling.folds import FEWEST, GAP, forward_folds
-from bayes_scaling.frontiers import frontier
-from bayes_scaling.laws import get_law
-from bayes_scaling.noise import get_noise
-from bayes_scaling.scoring import LEVELS, PINBALL_PROBS, score, summary
-from bayes_scaling.validation import Predicted, Validation, bins, predicted, validate_forward
+from bayes_scaling.inference.fitting import fit_laws
+from bayes_scaling.laws.noise import get_noise
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.blending import blend
+from bayes_scaling.prediction.discrepancy import Distance, discrepancy, distance
+from bayes_scaling.prediction.ensemble import Ensemble, validated
+from bayes_scaling.prediction.frontiers import frontier
+from bayes_scaling.prediction.weights import SCALES, Averaging, prior_averaging
+from bayes_scaling.validation import averaging, forward
+from bayes_scaling.validation.backtesting import AVERAGE, Backtest, judge
+from bayes_scaling.validation.cells import ANOMALY, ANOMALY_SD, cell_scores
+from bayes_scaling.validation.folds import FEWEST, GAP, forward_folds
+from bayes_scaling.validation.forward import Predicted, Validation, bins, predicted, validate_forward
+from bayes_scaling.validation.learning import learn
+from bayes_scaling.validation.scores import LEVELS, PINBALL_PROBS, score, summary
 
 LAWS = ("kaplan", "chinchilla")
 TRUTH = {"E": 1.8, "gap_params": 0.366, "gap_tokens": 0.359, "alpha": 0.342, "beta": 0.362}
@@ -52,8 +52,8 @@ def runs() -> bs.Runs:
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fits below a cut with few draws."""
-    monkeypatch.setattr(validating, "FOLD_DRAWS", 60)
-    monkeypatch.setattr(validating, "FOLD_CHAINS", 2)
+    monkeypatch.setattr(forward, "FOLD_DRAWS", 60)
+    monkeypatch.setattr(forward, "FOLD_CHAINS", 2)
 
 
 def handmade(runs: bs.Runs, draws: int = 300, spread: float = 0.01, off: dict[str, float] | None = None) -> Validation:
@@ -356,8 +356,8 @@ def test_a_break_along_compute_is_a_misfit():
 
 
 def test_average_is_an_ensemble_with_a_rule(runs, group, monkeypatch):
-    monkeypatch.setattr(averages, "fit_laws", lambda *a, **k: group.fits)
-    monkeypatch.setattr(averages, "validate_forward", lambda *a, **k: handmade(runs))
+    monkeypatch.setattr(averaging, "fit_laws", lambda *a, **k: group.fits)
+    monkeypatch.setattr(averaging, "validate_forward", lambda *a, **k: handmade(runs))
     found = bs.average(runs, LAWS)
     assert found.averaging is not None
     assert found.basis.startswith("forward validation at 4 cuts (")

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.load import load_runs
+from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.runs.loading import load_runs
 
 GOOD = """run,params,tokens,loss,family
 a,70M,2.1B,3.1,x
@@ -240,7 +240,7 @@ def test_a_pickle_is_not_opened(tmp_path):
 @settings(max_examples=100, deadline=None)
 @given(st.text(alphabet=st.sampled_from("NDL,;\n\r\"'0123456789.eB- \t{}"), max_size=120))
 def test_any_text_loads_or_says_why(text):
-    from bayes_scaling.readers import read_csv, read_jsonl
+    from bayes_scaling.runs.readers import read_csv, read_jsonl
 
     for reader in (read_csv, read_jsonl):
         with contextlib.suppress(DataError):

@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 from conftest import design
 
-from bayes_scaling import fit, forecast, frontier, posterior_cache
-from bayes_scaling.cache_contents import LIMIT_VARIABLE, cache_contents, limit
+from bayes_scaling import fit, forecast, frontier
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.settings import Settings
 from bayes_scaling.cli.main import main
-from bayes_scaling.errors import UsageError
-from bayes_scaling.laws import get_law
-from bayes_scaling.noise import get_noise
-from bayes_scaling.ops import exp
-from bayes_scaling.posterior_cache import cache_key, flush, keep, prune
-from bayes_scaling.prior import lognormal
-from bayes_scaling.settings import Settings
+from bayes_scaling.inference import cache as posteriors
+from bayes_scaling.inference.cache import cache_key, flush, keep, prune
+from bayes_scaling.inference.cache_contents import LIMIT_VARIABLE, cache_contents, limit
+from bayes_scaling.laws.noise import get_noise
+from bayes_scaling.laws.ops import exp
+from bayes_scaling.laws.priors import lognormal
+from bayes_scaling.laws.registry import get_law
 
 # The approximation is quick to compile, and this is about what becomes of draws, not how they were made.
 SHORT = {"draws": 100, "chains": 2, "warmup": 50, "method": "laplace"}
@@ -42,7 +43,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache of posteriors; compiled programs stay where they are."""
     folder = tmp_path / "posteriors"
     monkeypatch.setenv(LIMIT_VARIABLE, "100")
-    monkeypatch.setattr(posterior_cache, "cache_folder", lambda name: folder)
+    monkeypatch.setattr(posteriors, "cache_folder", lambda name: folder)
     folder.mkdir()
     return folder
 
@@ -57,7 +58,7 @@ def test_the_suite_does_not_use_a_users_cache():
     assert limit() == 0
     assert cache_key(simulated(), get_law("chinchilla"), get_noise("student_t"), Settings()) is None
     said = subprocess.run(
-        [sys.executable, "-c", "from bayes_scaling.cache_contents import limit; print(limit())"],
+        [sys.executable, "-c", "from bayes_scaling.inference.cache_contents import limit; print(limit())"],
         capture_output=True,
         text=True,
         check=True,
@@ -145,7 +146,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(cache, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(posterior_cache, "save_fit", full)
+    monkeypatch.setattr(posteriors, "save_fit", full)
     assert not fit(simulated(), "chinchilla", **SHORT).cached
     assert kept(cache) == []
 
@@ -160,7 +161,8 @@ def test_an_odd_limit_is_named(monkeypatch):
 WRITER = """
     import sys
     import numpy as np
-    from bayes_scaling import fit, posterior_cache
+    from bayes_scaling import fit
+    from bayes_scaling.inference import cache as posteriors
     from bayes_scaling.storage import load_fit
 
     saved, rounds = sys.argv[1], int(sys.argv[2])
@@ -168,9 +170,9 @@ WRITER = """
     key = "shared"
     truth = made.idata["posterior"]["alpha"].to_numpy()
     for i in range(rounds):
-        posterior_cache.keep(key, made)
-        posterior_cache.flush()
-        path = posterior_cache._path(key)
+        cache.keep(key, made)
+        cache.flush()
+        path = cache._path(key)
         found = load_fit(path)  # raises if it is half a file
         assert np.array_equal(found.idata["posterior"]["alpha"], truth)
     print("whole", rounds)
@@ -178,7 +180,7 @@ WRITER = """
 
 
 def test_two_processes_at_once_never_see_half_a_file(tmp_path):
-    from bayes_scaling.storage import save_fit
+    from bayes_scaling.inference.storage import save_fit
 
     saved = save_fit(fit(simulated(), "chinchilla", **SHORT), tmp_path / "fit.nc")
     surroundings = {**os.environ, "BAYES_SCALING_CACHE": str(tmp_path / "cache"), LIMIT_VARIABLE: "100"}

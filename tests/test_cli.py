@@ -226,11 +226,12 @@ def once(monkeypatch, module, name):
 
 def test_compare_backtest_and_the_average(capsys, monkeypatch):
     """One comparison and one validation serve: their JSON, and a forecast that rests on them."""
-    from bayes_scaling import averages, backtesting, comparing
+    from bayes_scaling.evidence import comparing
+    from bayes_scaling.validation import averaging, backtesting
 
     once(monkeypatch, comparing, "compare")
-    once(monkeypatch, averages, "validate_forward")
-    monkeypatch.setattr(backtesting, "validate_forward", lambda *a, **k: averages.validate_forward(*a, **k))
+    once(monkeypatch, averaging, "validate_forward")
+    monkeypatch.setattr(backtesting, "validate_forward", lambda *a, **k: averaging.validate_forward(*a, **k))
     chosen = ["--laws", "kaplan_floor,chinchilla", *QUICK, "--quiet"]
     body = answer(capsys, "compare", "pile", *chosen)
     assert {row["law"] for row in body["laws"]} == {"kaplan_floor", "chinchilla"}
@@ -299,7 +300,7 @@ def test_text_of_the_quick_commands(capsys):
 
 
 def test_report_is_asked_for_what_was_said(capsys, monkeypatch, tmp_path):
-    from bayes_scaling import provenance
+    from bayes_scaling.base import provenance
 
     calls = []
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from arviz_stats.base import array_stats
 
-from bayes_scaling import convergence, trees
-from bayes_scaling.diagnose import ess_and_rhat
-from bayes_scaling.keys import fold, key_of, typed
+from bayes_scaling.engine.backend import fold, key_of, typed
+from bayes_scaling.inference import convergence, idata
+from bayes_scaling.inference.diagnostics import ess_and_rhat
 
 
 def chains(persistence: float, n_chains: int, draws: int) -> np.ndarray:
@@ -72,8 +72,8 @@ def test_groups_are_arviz_s():
     dims, coords = {"by_run": ["run"], "loss": ["run"]}, {"run": list("abcd")}
     observed = {"loss": rng.normal(size=4)}
     theirs = arviz_base.from_dict({"posterior": values, "observed_data": observed}, dims=dims, coords=coords)
-    ours = trees.dataset(values, dims, coords)
+    ours = idata.dataset(values, dims, coords)
     assert ours.identical(theirs["posterior"].to_dataset().assign_attrs(ours.attrs))
     assert ours.attrs["sample_dims"] == theirs["posterior"].attrs["sample_dims"]
-    ours = trees.dataset(observed, dims, coords, sampled=())
+    ours = idata.dataset(observed, dims, coords, sampled=())
     assert ours.identical(theirs["observed_data"].to_dataset().assign_attrs(ours.attrs))

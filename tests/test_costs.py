@@ -7,9 +7,9 @@ import pytest
 from by_hand import HOFFMANN, by_hand
 
 import bayes_scaling as bs
-from bayes_scaling.accelerators import all_devices, get_device
-from bayes_scaling.costs import CostModel, draw_rates, parse_amount
-from bayes_scaling.errors import DataError, InfeasibleError, UsageError
+from bayes_scaling.base.errors import DataError, InfeasibleError, UsageError
+from bayes_scaling.decisions.accelerators import all_devices, get_device
+from bayes_scaling.decisions.costs import CostModel, draw_rates, parse_amount
 
 
 def test_amounts_as_people_write_them():

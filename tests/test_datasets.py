@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_scaling import datasets
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.load import load_runs
+from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.runs import datasets
+from bayes_scaling.runs.loading import load_runs
 
 SHIPPED = ("chinchilla_optima", "chinchilla_shapes", "devices", "known_models", "pile")
 

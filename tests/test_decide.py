@@ -7,9 +7,9 @@ import pytest
 from by_hand import constants
 
 import bayes_scaling as bs
-from bayes_scaling.costs import CostModel, draw_rates
-from bayes_scaling.outcomes import outcomes
-from bayes_scaling.plans import Plan, compare_plans
+from bayes_scaling.decisions.costs import CostModel, draw_rates
+from bayes_scaling.decisions.plans import Plan, compare_plans
+from bayes_scaling.prediction.outcomes import outcomes
 
 
 def test_plans_are_compared_in_the_same_draws(cloud):

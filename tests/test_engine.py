@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 from conftest import design
 
-from bayes_scaling import engine, fit, nuts, sample
-from bayes_scaling.coordinates import learned, to_x, whitened
-from bayes_scaling.density import density
-from bayes_scaling.engine import program_for
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.keys import key_of
-from bayes_scaling.laws import get_law
-from bayes_scaling.model import build, columns, specify
-from bayes_scaling.modes import Modes
-from bayes_scaling.padding import Table, padded_length
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.progress import _CURRENT, Lines
-from bayes_scaling.settings import Settings
-from bayes_scaling.storage import load_fit, save_fit
+from bayes_scaling import fit, sample
+from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.base.progress import _CURRENT, Lines
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine import nuts
+from bayes_scaling.engine import program as programs
+from bayes_scaling.engine.backend import key_of
+from bayes_scaling.engine.coordinates import learned, to_x, whitened
+from bayes_scaling.engine.density import density
+from bayes_scaling.engine.model import build, columns, specify
+from bayes_scaling.engine.modes import Modes
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.tables import Table, padded_length
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.inference.storage import load_fit, save_fit
+from bayes_scaling.laws.registry import get_law
 
 # Besiroglu et al. (2024): the truth that the simulated runs below are made from.
 TRUTH = get_law("chinchilla").published[1].values
@@ -77,7 +79,7 @@ def test_known_constants_are_recovered(many):
 
 def test_same_seed_same_numbers_on_one_core_or_two(tiny_runs, small, monkeypatch):
     first = small(tiny_runs, random_seed=5)
-    monkeypatch.setattr(engine, "cores", lambda: 1)
+    monkeypatch.setattr(programs, "cores", lambda: 1)
     again = small(tiny_runs, random_seed=5)
     other = small(tiny_runs, random_seed=6)
     for name, values in first.draws().items():
@@ -197,17 +199,17 @@ def test_three_runs_are_not_called_a_good_fit(small):
 
 def test_a_fit_that_is_not_clean_is_tried_again(monkeypatch, tiny_runs, capsys):
     """The verdict is held unclean: all stages run, the careful one last, and progress grows with them."""
-    from bayes_scaling import posterior
+    from bayes_scaling.inference import sampling
 
     asked = []
-    real = posterior._attempt
+    real = sampling._attempt
 
     def watched(program, tables, attempts):
         asked.append(next(iter(attempts.values())).settings)
         return real(program, tables, attempts)
 
-    monkeypatch.setattr(posterior, "_unclean", lambda draws, last=False: True)
-    monkeypatch.setattr(posterior, "_attempt", watched)
+    monkeypatch.setattr(sampling, "_unclean", lambda draws, last=False: True)
+    monkeypatch.setattr(sampling, "_attempt", watched)
     monkeypatch.setattr(Settings, "careful", lambda self: replace(self, target_accept=0.98))
     law, noise = specify("chinchilla")
     frame = columns(law, noise, tiny_runs)

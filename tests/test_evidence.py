@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 from scipy.special import betaln, gammainc, gammaln
 
-from bayes_scaling.bridge import LogEvidence, log_evidence_of
-from bayes_scaling.engine import program_of
-from bayes_scaling.nested import integrate, nested_evidence_of
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.prior_draws import model_prior_points, prior_points, prior_values
-from bayes_scaling.settings import Settings
-from bayes_scaling.verdicts import DEPENDS, MENTION, agreeing, bayes_factors, word_of_range
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.program import program_of
+from bayes_scaling.evidence.bridge import LogEvidence, log_evidence_of
+from bayes_scaling.evidence.nested import integrate, nested_evidence_of
+from bayes_scaling.evidence.verdicts import DEPENDS, MENTION, agreeing, bayes_factors, word_of_range
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.laws.prior_draws import model_prior_points, prior_points, prior_values
 
 LIVE = 500
 
@@ -87,7 +87,7 @@ def test_nested_sampling_finds_every_mode():
 
 def test_a_guide_is_a_density_and_is_drawn_from():
     """Its density integrates to one, and the draws have it."""
-    from bayes_scaling.slices import Guide, log_base
+    from bayes_scaling.engine.slices import Guide, log_base
 
     guide = Guide(np.array([1.0]), np.array([[2.0]]), 0.3)
     grid = np.linspace(-60, 60, 48001)
@@ -135,9 +135,10 @@ def test_plateau_of_no_likelihood():
 
 def test_prior_draws_match_the_models_prior(tiny_runs):
     """Coordinates and density of prior draws, for every family, against PyMC's own."""
-    from bayes_scaling.engine import jax_ready, program_for
-    from bayes_scaling.model import columns, specify
-    from bayes_scaling.prior import Prior
+    from bayes_scaling.engine.backend import jax_ready
+    from bayes_scaling.engine.model import columns, specify
+    from bayes_scaling.engine.program import program_for
+    from bayes_scaling.laws.priors import Prior
 
     texts = {
         "E": "uniform(lower=0.5, upper=3)",
@@ -218,8 +219,8 @@ def test_a_verdict_is_withheld_only_where_the_estimators_could_change_it():
 def test_disagreement_reaches_the_exit_code(tiny_runs, monkeypatch):
     from dataclasses import replace
 
-    from bayes_scaling import comparing
-    from bayes_scaling.fitting import fit
+    from bayes_scaling.evidence import comparing
+    from bayes_scaling.inference.fitting import fit
 
     value, gap = {"chinchilla": 10.0, "other": 4.0}, {"chinchilla": 0.0, "other": 0.0}
     one = fit(tiny_runs, "chinchilla", draws=1000)
@@ -249,7 +250,7 @@ def test_disagreement_reaches_the_exit_code(tiny_runs, monkeypatch):
 @pytest.mark.slow
 def test_digitised_chinchilla_runs(local_data):
     """All 245 runs: what the literature's own numbers lead one to expect, stable over seeds."""
-    from bayes_scaling.comparing import compare
+    from bayes_scaling.evidence.comparing import compare
 
     orders = []
     for seed in (0, 1):

@@ -20,7 +20,7 @@ def spoiled(path, tmp_path):
     """A copy of a saved fit that says it failed."""
     import xarray as xr
 
-    from bayes_scaling.storage import load_fit
+    from bayes_scaling.inference.storage import load_fit
 
     tree = load_fit(path).idata
     note = json.loads(tree.attrs["bayes_scaling"])
@@ -52,7 +52,7 @@ def test_faults_are_one_line(capsys, monkeypatch, raised, code):
     def fault(*args, **kwargs):
         raise raised
 
-    monkeypatch.setattr("bayes_scaling.datasets.list_datasets", fault)
+    monkeypatch.setattr("bayes_scaling.runs.datasets.list_datasets", fault)
     monkeypatch.delenv("BAYES_SCALING_TRACEBACK", raising=False)
     assert main(["data"]) == code
     captured = capsys.readouterr()

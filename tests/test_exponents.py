@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_scaling.bridge import log_evidence_of
-from bayes_scaling.density_ratio import Sample, log_density, savage_dickey
-from bayes_scaling.errors import UsageError
-from bayes_scaling.exponents import Hypothesis, exponent_of, exponents
-from bayes_scaling.laws import get_law
-from bayes_scaling.prior_draws import prior_values
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.evidence.bridge import log_evidence_of
+from bayes_scaling.evidence.exponents import Hypothesis, exponent_of, exponents
+from bayes_scaling.evidence.savage_dickey import Sample, log_density, savage_dickey
+from bayes_scaling.laws.prior_draws import prior_values
+from bayes_scaling.laws.registry import get_law
 
 
 @pytest.mark.parametrize("distance", [0.0, 1.0, 2.0, 2.5])
@@ -54,9 +54,9 @@ def test_savage_dickey_against_bridge():
     """A slope that is free or nil, in a regression with unknown scatter."""
     import pymc as pm
 
-    from bayes_scaling.engine import program_of
-    from bayes_scaling.posterior import sample_tables
-    from bayes_scaling.settings import Settings
+    from bayes_scaling.base.settings import Settings
+    from bayes_scaling.engine.program import program_of
+    from bayes_scaling.inference.sampling import sample_tables
 
     rng = np.random.default_rng(7)
     x = rng.standard_normal(20)
@@ -101,8 +101,8 @@ def test_exponent_without_closed_form_needs_a_place():
 
 
 def test_exponents_of_a_fit(tiny_runs):
-    from bayes_scaling.ensemble import ensemble
-    from bayes_scaling.fitting import fit
+    from bayes_scaling.inference.fitting import fit
+    from bayes_scaling.prediction.ensemble import ensemble
 
     done = fit(tiny_runs, "chinchilla", draws=1000)
     found = exponents(done)

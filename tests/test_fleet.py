@@ -15,13 +15,15 @@ import pandas as pd
 import pytest
 from arviz_stats.base import array_stats
 
-from bayes_scaling import batches, cluster, clusters, dispatch, fit, fleet, hamilton
+from bayes_scaling import cluster, fit, fleet
+from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.cli.main import main
-from bayes_scaling.engine import jax_ready
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.fleet_files import load_fleet, save_fleet
-from bayes_scaling.laws import get_law
-from bayes_scaling.load import load_runs
+from bayes_scaling.engine import hmc
+from bayes_scaling.engine.backend import jax_ready
+from bayes_scaling.fleets import chunks, clusters, dispatch
+from bayes_scaling.fleets.storage import load_fleet, save_fleet
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.runs.loading import load_runs
 
 TRUTH = get_law("chinchilla").published[1].values
 # All fleets here have these draws and tables of up to 128 runs, so one set of compiled programs serves the whole file.
@@ -78,7 +80,7 @@ def test_chains_in_step_sample_a_known_density(thin):
     start = np.random.default_rng(1).standard_normal((4, 3))
     jax_ready()
     how = {"warmup": 100, "draws": 2000, "thin": thin}
-    x, stats = hamilton.chains(log_density, jax.random.key(2), jnp.asarray(start), lambda z: z, **how)
+    x, stats = hmc.chains(log_density, jax.random.key(2), jnp.asarray(start), lambda z: z, **how)
     x = np.asarray(x)
     np.testing.assert_allclose(stats["lp"][1, 7], log_density(x[1, 7]), rtol=1e-12)
     from scipy.special import digamma, polygamma
@@ -142,8 +144,8 @@ def test_order_company_and_chunks_change_nothing(here, tables, monkeypatch):
 
 
 def test_few_programs_whatever_the_number_of_members(here, tables):
-    from bayes_scaling.engine import program_for
-    from bayes_scaling.model import columns, specify
+    from bayes_scaling.engine.model import columns, specify
+    from bayes_scaling.engine.program import program_for
 
     law, noise = specify("chinchilla")
     program = program_for(law, noise, columns(law, noise, load_runs(tables["table 0"])))
@@ -179,14 +181,14 @@ def test_bad_members_fail_alone(here, tables):
 
 
 def test_numbers_that_cannot_be_sampled_fail_alone(monkeypatch, here, tables):
-    real = batches._sampled
+    real = chunks._sampled
 
     def stumbling(program, padded, seed, names, chunk):
-        if seed == batches.seed_of(HOW["random_seed"], "table 2"):
+        if seed == chunks.seed_of(HOW["random_seed"], "table 2"):
             raise np.linalg.LinAlgError("Singular matrix")
         return real(program, padded, seed, names, chunk)
 
-    monkeypatch.setattr(batches, "_sampled", stumbling)
+    monkeypatch.setattr(chunks, "_sampled", stumbling)
     result = fleet({k: tables[k] for k in ("table 1", "table 2", "table 3")}, "chinchilla", **HOW)
     assert list(result.failed) == [("table 2", "chinchilla")]
     assert "Singular matrix" in result.failed["table 2", "chinchilla"]
@@ -199,7 +201,7 @@ def test_a_member_that_is_not_clean_is_redone_and_says_so(monkeypatch, here, tab
     """One member's first attempt is held unclean: it alone is redone, by the next method, and says so."""
     rows = here.diagnostics.xs("chinchilla", level="law")
     name, other = rows.index[~rows["redone"].astype(bool)][:2]
-    real, first, refused = batches._clean, draws_of(here)[name], []
+    real, first, refused = chunks._clean, draws_of(here)[name], []
 
     def strict(sample, settings):
         if np.array_equal(sample.x, first):
@@ -207,11 +209,11 @@ def test_a_member_that_is_not_clean_is_redone_and_says_so(monkeypatch, here, tab
             return False
         return real(sample, settings)
 
-    monkeypatch.setattr(batches, "_clean", strict)
+    monkeypatch.setattr(chunks, "_clean", strict)
     again = fleet({k: tables[k] for k in (name, other)}, "chinchilla", **HOW).diagnostics.xs("chinchilla", level="law")
     assert refused
     assert again["redone"].to_dict() == {name: True, other: False}
-    assert rows.loc[name, "method"] == batches.METHODS[0]
+    assert rows.loc[name, "method"] == chunks.METHODS[0]
     assert again.loc[name, "gradients"] > 2 * rows.loc[name, "gradients"]
     assert again.loc[name, "rhat_first"] == rows.loc[name, "rhat_first"]
 
@@ -221,13 +223,13 @@ def test_a_posterior_too_hard_for_chains_in_step_goes_to_nuts(tables):
     """Four runs for seven unknowns."""
     result = fleet({"few": table(1, 4), "table 0": tables["table 0"]}, "chinchilla", **HOW)
     rows = result.diagnostics
-    assert rows.loc[("few", "chinchilla"), "method"] in batches.METHODS[1:]
+    assert rows.loc[("few", "chinchilla"), "method"] in chunks.METHODS[1:]
     assert rows.loc[("few", "chinchilla"), "rhat_max"] < rows.loc[("few", "chinchilla"), "rhat_first"]
     assert any("4 runs for 7 unknowns" in m for m in result["few"].diagnostics.messages)
 
 
 def test_evidence_of_members_is_what_compare_gives(tables):
-    from bayes_scaling.bridge import log_evidence
+    from bayes_scaling.evidence.bridge import log_evidence
 
     result = fleet({"table 0": tables["table 0"]}, "chinchilla", evidence=True, **HOW)
     row = result.diagnostics.loc[("table 0", "chinchilla")]

@@ -8,17 +8,19 @@ import pytest
 from conftest import design
 
 from bayes_scaling import fit, load_runs
-from bayes_scaling.bridge import log_evidence
-from bayes_scaling.coordinates import learned, to_x
-from bayes_scaling.engine import jax_ready, program_for, program_of
-from bayes_scaling.errors import UsageError
-from bayes_scaling.laplace import Approximation, Proposal, approximate, k_limit, laplace_tables
-from bayes_scaling.laws import get_law
-from bayes_scaling.model import columns, specify
-from bayes_scaling.modes import Modes
-from bayes_scaling.padding import Table
-from bayes_scaling.posterior import sample_tables
-from bayes_scaling.settings import Settings
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.backend import jax_ready
+from bayes_scaling.engine.coordinates import learned, to_x
+from bayes_scaling.engine.model import columns, specify
+from bayes_scaling.engine.modes import Modes
+from bayes_scaling.engine.program import program_for, program_of
+from bayes_scaling.engine.tables import Table
+from bayes_scaling.evidence.bridge import log_evidence
+from bayes_scaling.inference.laplace import Approximation, Proposal, approximate, laplace_tables
+from bayes_scaling.inference.psis import k_limit
+from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.laws.registry import get_law
 
 SHORT = Settings(draws=200, chains=2, warmup=150)
 
@@ -160,7 +162,7 @@ def test_few_independent_draws_are_not_refused_for_their_r_hat(seed):
 
 
 def test_a_bad_approximation_asked_for_is_a_failed_fit(tiny_runs, monkeypatch):
-    monkeypatch.setattr("bayes_scaling.laplace.K_LIMIT", -5.0)
+    monkeypatch.setattr("bayes_scaling.inference.psis.K_LIMIT", -5.0)
     made = fit(tiny_runs, "chinchilla", method="laplace", draws=SHORT.draws, random_seed=1)
     assert made.diagnostics.method == "laplace"
     assert made.diagnostics.verdict == "failed"

@@ -11,15 +11,18 @@ import numpy as np
 import pytest
 from conftest import design
 
-from bayes_scaling import engine, fit, modes
-from bayes_scaling.density import density
-from bayes_scaling.engine import jax_ready, program_for
-from bayes_scaling.laws import STANDARD, get_law
-from bayes_scaling.loo import loo, stacking_weights
-from bayes_scaling.model import build, build_columns, columns, specify
-from bayes_scaling.padding import Table, padded_length
-from bayes_scaling.rowsum import BLOCK, SMALLEST, block_of, blocked_sum
-from bayes_scaling.storage import load_fit, save_fit
+from bayes_scaling import fit
+from bayes_scaling.engine import modes
+from bayes_scaling.engine import program as programs
+from bayes_scaling.engine.backend import jax_ready
+from bayes_scaling.engine.density import density
+from bayes_scaling.engine.model import build, build_columns, columns, specify
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.rowsum import BLOCK, SMALLEST, block_of, blocked_sum
+from bayes_scaling.engine.tables import Table, padded_length
+from bayes_scaling.evidence.loo import loo, stacking_weights
+from bayes_scaling.inference.storage import load_fit, save_fit
+from bayes_scaling.laws.registry import STANDARD, get_law
 
 
 def simulated(n: int, seed: int):
@@ -122,8 +125,8 @@ def test_modes_of_a_large_table_are_those_of_all_its_rows(monkeypatch):
     frame = columns(law, noise, simulated(2000, 3))
     program, table = program_for(law, noise, frame), Table.padded(frame)
     slow = program.locate(1, table)
-    monkeypatch.setattr(engine, "LARGE_TABLE", 1000)
-    monkeypatch.setattr(engine, "THINNED", 256)
+    monkeypatch.setattr(programs, "LARGE_TABLE", 1000)
+    monkeypatch.setattr(programs, "THINNED", 256)
     quick = program.locate(1, table)
     assert slow is not None
     assert quick is not None
@@ -133,7 +136,7 @@ def test_modes_of_a_large_table_are_those_of_all_its_rows(monkeypatch):
 
 
 def test_what_grows_with_draws_times_runs_is_left_out_and_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(engine, "POINTWISE_CELLS", 1000)
+    monkeypatch.setattr(programs, "POINTWISE_CELLS", 1000)
     made = fit(simulated(60, 4), "chinchilla", draws=200, chains=2, warmup=150, method="auto")
     assert "log_likelihood" not in made.idata.children
     assert any(n.code == "large_table" and "leave-one-out" in n.message for n in made.notices)

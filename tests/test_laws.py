@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bayes_scaling.errors import UsageError
-from bayes_scaling.law import ScalingLaw
-from bayes_scaling.laws import STANDARD, all_laws, get_law
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.prior import Prior, lognormal
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.laws.law import ScalingLaw
+from bayes_scaling.laws.priors import Prior, lognormal
+from bayes_scaling.laws.registry import STANDARD, all_laws, get_law
+from bayes_scaling.prediction.optimum import optimal_params
 
 LAWS = list(all_laws().values())
 GRID = {"params": np.geomspace(1e7, 1e12, 7)[:, None], "tokens": np.geomspace(1e9, 1e13, 6)[None, :]}
@@ -44,7 +44,7 @@ def test_same_value_on_numpy_jax_and_pytensor(law):
     import pytensor
     import pytensor.tensor as pt
 
-    from bayes_scaling.engine import jax_ready
+    from bayes_scaling.engine.backend import jax_ready
 
     jax = jax_ready()
     values = {name: v[0] for name, v in prior_draws(law, 1).items()}
@@ -63,7 +63,7 @@ def test_same_value_on_numpy_jax_and_pytensor(law):
 
 @each_law
 def test_gradient_against_finite_differences(law):
-    from bayes_scaling.engine import jax_ready
+    from bayes_scaling.engine.backend import jax_ready
 
     jax = jax_ready()
     values = {name: float(v[0]) for name, v in prior_draws(law, 1, seed=3).items()}
@@ -98,9 +98,9 @@ def test_prior_predictive_is_plausible_to_an_expert(law):
 
 @each_law
 def test_finite_density_under_prior_draws(law, tiny_runs):
-    from bayes_scaling.density import density
-    from bayes_scaling.engine import jax_ready
-    from bayes_scaling.model import build
+    from bayes_scaling.engine.backend import jax_ready
+    from bayes_scaling.engine.density import density
+    from bayes_scaling.engine.model import build
 
     jax_ready()
     compiled = density(build(law, tiny_runs))
@@ -114,9 +114,9 @@ def test_finite_density_under_prior_draws(law, tiny_runs):
 @each_law
 def test_density_is_pymcs_own(law, tiny_runs):
     """Log prior plus log likelihood, split for JAX, equals what PyMC says of the whole."""
-    from bayes_scaling.density import density
-    from bayes_scaling.engine import jax_ready
-    from bayes_scaling.model import build
+    from bayes_scaling.engine.backend import jax_ready
+    from bayes_scaling.engine.density import density
+    from bayes_scaling.engine.model import build
 
     jax_ready()
     model = build(law, tiny_runs)

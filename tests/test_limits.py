@@ -6,10 +6,10 @@ import pytest
 from by_hand import HOFFMANN, by_hand, loss_at
 
 import bayes_scaling as bs
-from bayes_scaling.costs import CostModel
-from bayes_scaling.errors import InfeasibleError, UsageError
-from bayes_scaling.laws import get_law
-from bayes_scaling.limits import Limits
+from bayes_scaling.base.errors import InfeasibleError, UsageError
+from bayes_scaling.decisions.costs import CostModel
+from bayes_scaling.decisions.limits import Limits
+from bayes_scaling.laws.registry import get_law
 
 
 def test_limits_against_brute_force(tiny_runs):

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.load import load_runs
-from bayes_scaling.runs import Runs
+from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.runs.loading import load_runs
+from bayes_scaling.runs.runs import Runs
 
 GOOD = """run,params,tokens,loss,family
 a,70M,2.1B,3.1,x
@@ -280,7 +280,7 @@ numbers = st.floats(min_value=1e6, max_value=1e15)
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(numbers, numbers, st.floats(min_value=0.1, max_value=20)), min_size=3, max_size=8))
 def test_a_frame_of_good_numbers_survives_csv(rows):
-    from bayes_scaling.readers import read_csv
+    from bayes_scaling.runs.readers import read_csv
 
     frame = pd.DataFrame(rows, columns=["params", "tokens", "loss"])
     direct = load_runs(frame)

@@ -11,19 +11,20 @@ import numpy as np
 import pytest
 from conftest import design
 
-from bayes_scaling import lockstep, platforms, posterior
+from bayes_scaling.base import platforms
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.platforms import device_for, home, used
+from bayes_scaling.base.settings import Settings
 from bayes_scaling.cli.main import main
-from bayes_scaling.coordinates import whitened
-from bayes_scaling.diagnose import RHAT_OK
-from bayes_scaling.engine import program_for
-from bayes_scaling.errors import UsageError
-from bayes_scaling.keys import fold, key_of
-from bayes_scaling.laws import get_law
-from bayes_scaling.model import columns, specify
-from bayes_scaling.padding import Table
-from bayes_scaling.platforms import device_for, home, used
-from bayes_scaling.posterior import sample_tables, starts
-from bayes_scaling.settings import Settings
+from bayes_scaling.engine.backend import fold, key_of
+from bayes_scaling.engine.coordinates import whitened
+from bayes_scaling.engine.model import columns, specify
+from bayes_scaling.engine.program import program_for
+from bayes_scaling.engine.tables import Table
+from bayes_scaling.inference import sampling, vectorised
+from bayes_scaling.inference.diagnostics import RHAT_OK
+from bayes_scaling.inference.sampling import sample_tables, starts
+from bayes_scaling.laws.registry import get_law
 
 SHORT = Settings(draws=200, chains=2, warmup=50)
 
@@ -44,7 +45,7 @@ def fleet():
 
 def test_modes_are_those_of_one_by_one(fleet):
     program, tables = fleet
-    together = lockstep.locate_in_step(program, tables, [1, 2, 3], None)
+    together = vectorised.locate_in_step(program, tables, [1, 2, 3], None)
     for i, table in enumerate(tables):
         alone = program.locate(i + 1, table)
         np.testing.assert_allclose(together[i].points[0], alone.points[0], atol=1e-5)
@@ -59,7 +60,7 @@ def test_chains_are_those_of_one_by_one(fleet):
     found = [program.locate(i, t) for i, t in enumerate(tables)]
     where = [whitened(f) for f in found]
     begin = [starts(f, SHORT.chains, i) for i, f in enumerate(found)]
-    together = lockstep.sample_in_step(program, tables, begin, where, [7, 8, 9], SHORT, None)
+    together = vectorised.sample_in_step(program, tables, begin, where, [7, 8, 9], SHORT, None)
     close = []
     for i, table in enumerate(tables):
         for k in range(SHORT.chains):
@@ -78,7 +79,7 @@ def test_chains_are_those_of_one_by_one(fleet):
 def test_a_fleet_in_step_passes_the_same_checks(fleet, monkeypatch):
     program, tables = fleet
     alone = sample_tables(program, tables, SHORT, [1, 2, 3])
-    monkeypatch.setattr(posterior, "in_step", lambda device: True)
+    monkeypatch.setattr(sampling, "in_step", lambda device: True)
     together = sample_tables(program, tables, SHORT, [1, 2, 3])
     for a, b in zip(alone, together, strict=True):
         assert b.diagnostics.rhat_max < RHAT_OK + 0.02
@@ -92,14 +93,14 @@ def test_a_fleet_in_step_passes_the_same_checks(fleet, monkeypatch):
 
 def test_tables_go_together_by_length_in_powers_of_two_and_bounded():
     rows = [32] * 5 + [64] * 3 + [2**22] * 3
-    parts = list(lockstep.chunks(rows, 4))
+    parts = list(vectorised.chunks(rows, 4))
     assert sorted(i for part in parts for i in part) == list(range(len(rows)))
     for part in parts:
         assert len({rows[i] for i in part}) == 1
-        filled = lockstep._filled(part)
+        filled = vectorised._filled(part)
         assert len(filled) & (len(filled) - 1) == 0
-        assert len(filled) * 4 * rows[part[0]] <= lockstep.CELLS or len(filled) == 1
-    assert max(map(len, lockstep.chunks([32] * 100_000, 4))) * 4 <= lockstep.MOST
+        assert len(filled) * 4 * rows[part[0]] <= vectorised.CELLS or len(filled) == 1
+    assert max(map(len, vectorised.chunks([32] * 100_000, 4))) * 4 <= vectorised.MOST
 
 
 # --- where to compute -----------------------------------------------------------------------------------

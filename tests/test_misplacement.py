@@ -10,9 +10,9 @@ from by_hand import POINTS, by_hand
 from scipy import stats
 
 from bayes_scaling import decide, forecast
-from bayes_scaling.frontiers import frontier
-from bayes_scaling.limits import Limits
-from bayes_scaling.misplacement import DEGREES, Misplacement
+from bayes_scaling.decisions.limits import Limits
+from bayes_scaling.prediction.frontiers import frontier
+from bayes_scaling.prediction.misplacement import DEGREES, Misplacement
 
 
 def test_it_is_an_offset_and_a_line_with_one_tail():

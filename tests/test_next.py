@@ -10,22 +10,22 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from bayes_scaling.beliefs import Beliefs, Member, joined
-from bayes_scaling.choosing import best_batch, quantity_of
+from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.cli.main import main
-from bayes_scaling.designs import Box, Candidates, batches, candidates, per_flop
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.fitting import fit
-from bayes_scaling.information import added, in_turn, moments, total
-from bayes_scaling.law import Parameter, ScalingLaw
-from bayes_scaling.noise import NOISES, get_noise
-from bayes_scaling.ops import exp, log
-from bayes_scaling.prior import normal
-from bayes_scaling.psis import smoothed
-from bayes_scaling.storage import save_fit
-from bayes_scaling.studies import entropy, normal_law_entropy, study
-from bayes_scaling.suggesting import suggest
-from bayes_scaling.worth import worth
+from bayes_scaling.experiments.candidates import Box, Candidates, batches, candidates, per_flop
+from bayes_scaling.experiments.moments import added, in_turn, moments, total
+from bayes_scaling.experiments.selection import best_batch, quantity_of
+from bayes_scaling.experiments.suggesting import suggest
+from bayes_scaling.experiments.value import worth
+from bayes_scaling.experiments.worlds import entropy, normal_law_entropy, study
+from bayes_scaling.inference.fitting import fit
+from bayes_scaling.inference.psis import smoothed
+from bayes_scaling.inference.storage import save_fit
+from bayes_scaling.laws.law import Parameter, ScalingLaw
+from bayes_scaling.laws.noise import NOISES, get_noise
+from bayes_scaling.laws.ops import exp, log
+from bayes_scaling.laws.priors import normal
+from bayes_scaling.prediction.beliefs import Beliefs, Member, joined
 
 SPREAD = np.array([0.05, 0.03])
 
@@ -312,7 +312,7 @@ def test_suggest_holds_together(fitted):
 
 
 def _optimum(one, budget):
-    from bayes_scaling.optimum import optimal_params
+    from bayes_scaling.prediction.optimum import optimal_params
 
     return optimal_params(one.law, one.draws(*one.law.parameters), np.array([budget]))[:, 0]
 

@@ -7,10 +7,10 @@ import pytest
 from by_hand import HOFFMANN, POINTS, by_hand, loss_at
 
 import bayes_scaling as bs
-from bayes_scaling.ensemble import ensemble
-from bayes_scaling.forecasting import forecast
-from bayes_scaling.noise import NOISES
-from bayes_scaling.outcomes import outcomes
+from bayes_scaling.laws.noise import NOISES
+from bayes_scaling.prediction.ensemble import ensemble
+from bayes_scaling.prediction.forecasting import forecast
+from bayes_scaling.prediction.outcomes import outcomes
 
 
 def test_outcomes_are_the_draws_of_the_forecast(blend):
@@ -26,8 +26,8 @@ def test_outcomes_are_the_draws_of_the_forecast(blend):
 
 
 def test_evidence_and_runs_are_averaged_as_forecasts_are(tiny_runs, blend, monkeypatch):
-    from bayes_scaling import averages as module
-    from bayes_scaling.comparing import Evidence
+    from bayes_scaling.evidence.result import Evidence
+    from bayes_scaling.validation import averaging as module
 
     asked = []
     monkeypatch.setattr(module, "validated_average", lambda fits, random_seed: (asked.append(fits), (blend, None))[1])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.errors import UsageError
-from bayes_scaling.prior import FAMILIES, Prior, parse_overrides
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.laws.priors import FAMILIES, Prior, parse_overrides
 
 EXAMPLES = [
     "lognormal(median=0.3, sigma=0.4)",

@@ -40,7 +40,7 @@ def test_every_command_shown_is_understood():
 
 
 def test_the_table_of_commands_is_complete():
-    from bayes_scaling.cli.command import all_commands
+    from bayes_scaling.cli.parser import all_commands
 
     text = README.read_text("utf-8")
     missing = [c.name for c in all_commands() if not re.search(rf"^\|.*`{c.name}[ `]", text, re.MULTILINE)]

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 import bayes_scaling as bs
-from bayes_scaling.errors import DataError, Notice, UsageError
+from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.inference.storage import load_fit
 from bayes_scaling.reporting import Report, rebuild, report, trust_prose
 from bayes_scaling.reporting.page import command, json_for_script, make, plain, to_csv
 from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of
-from bayes_scaling.storage import load_fit
 
 HOSTILE = "<script>alert(1)</script>"
 LAWS = ["kaplan", "chinchilla"]

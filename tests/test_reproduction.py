@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from bayes_scaling import fit, forecast, load_runs
-from bayes_scaling.laws import get_law
-from bayes_scaling.prior import Prior
+from bayes_scaling.laws.priors import Prior
+from bayes_scaling.laws.registry import get_law
 
 pytestmark = pytest.mark.slow
 

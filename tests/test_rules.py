@@ -8,15 +8,15 @@ from by_hand import BESIROGLU, POINTS, by_hand, constants, fine, loss_at
 from scipy import stats
 
 import bayes_scaling as bs
-from bayes_scaling.asking import ask
-from bayes_scaling.ensemble import ensemble
-from bayes_scaling.errors import UsageError
-from bayes_scaling.laws import get_law
-from bayes_scaling.limits import Allocations
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.outcomes import outcomes
-from bayes_scaling.rules import check_rules, choose, cvar, quantile
-from bayes_scaling.searching import minimise
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.decisions.limits import Allocations
+from bayes_scaling.decisions.request import ask
+from bayes_scaling.decisions.rules import check_rules, choose, cvar, quantile
+from bayes_scaling.decisions.search import minimise
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.ensemble import ensemble
+from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.prediction.outcomes import outcomes
 
 
 @pytest.mark.parametrize("law", POINTS)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_scaling.bridge import LogEvidence
-from bayes_scaling.prior import Prior
-from bayes_scaling.prior_predictive import prior_predictive
-from bayes_scaling.sensitivity import FACTORS, TOGETHER, Sensitivity, Variant, reweighted
-from bayes_scaling.variations import FIXED_SUPPORT, log_pdf
+from bayes_scaling.evidence.bridge import LogEvidence
+from bayes_scaling.evidence.sensitivity import FACTORS, TOGETHER, Sensitivity, Variant, reweighted
+from bayes_scaling.evidence.variations import FIXED_SUPPORT, log_pdf
+from bayes_scaling.laws.prior_predictive import prior_predictive
+from bayes_scaling.laws.priors import Prior
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_weights_that_cannot_be_trusted_say_so():
     ],
 )
 def test_densities_in_jax_are_scipys(text):
-    from bayes_scaling.engine import jax_ready
+    from bayes_scaling.engine.backend import jax_ready
 
     jax_ready()
     prior = Prior.parse(text)
@@ -68,8 +68,8 @@ def test_densities_in_jax_are_scipys(text):
 
 @pytest.fixture(scope="module")
 def fitted(tiny_runs):
-    from bayes_scaling.bridge import log_evidence
-    from bayes_scaling.fitting import fit
+    from bayes_scaling.evidence.bridge import log_evidence
+    from bayes_scaling.inference.fitting import fit
 
     done = fit(tiny_runs, "chinchilla", draws=1000)
     return done, log_evidence(done)
@@ -80,10 +80,10 @@ def test_varied_density_is_the_models(fitted, noise):
     """Against PyMC's own density of the same law, priors and noise; unused parameters add their prior."""
     from dataclasses import replace
 
-    from bayes_scaling.engine import program_for
-    from bayes_scaling.model import columns, specify
-    from bayes_scaling.padding import Table
-    from bayes_scaling.variations import as_fitted, varied_draws, varied_program, varied_table
+    from bayes_scaling.engine.model import columns, specify
+    from bayes_scaling.engine.program import program_for
+    from bayes_scaling.engine.tables import Table
+    from bayes_scaling.evidence.variations import as_fitted, varied_draws, varied_program, varied_table
 
     done, _ = fitted
     new = {"E": Prior.parse("truncnormal(mu=1, sigma=3)"), "alpha": Prior.parse("lognormal(median=0.4, sigma=0.7)")}
@@ -107,7 +107,7 @@ def test_importance_against_a_closed_form():
     """A log gamma and a bent normal, from draws of a neighbour: the constants are known."""
     from scipy.special import gammaln
 
-    from bayes_scaling.importance import importance_evidence
+    from bayes_scaling.evidence.importance import importance_evidence
 
     def log_density(x):
         banana = stats.norm.logpdf(x[:, 1] - 0.5 * (x[:, 0] ** 2 - 1), scale=0.2) + stats.norm.logpdf(x[:, 0])
@@ -127,7 +127,7 @@ def test_importance_against_a_closed_form():
 
 def test_importance_does_not_believe_heavy_weights():
     """A Cauchy in ten dimensions is beyond any proposal with lighter tails."""
-    from bayes_scaling.importance import importance_evidence
+    from bayes_scaling.evidence.importance import importance_evidence
 
     rng = np.random.default_rng(0)
     found, k = importance_evidence(lambda x: stats.t(0.3).logpdf(x).sum(axis=1), rng.standard_normal((2000, 10)), rng)
@@ -139,9 +139,9 @@ def test_importance_against_refitted(fitted):
     """Wider priors, another noise and another tool's priors: sampled anew by NUTS and bridged."""
     from dataclasses import replace
 
-    from bayes_scaling.peer_priors import PEERS
-    from bayes_scaling.sensitivity import _again, _refit
-    from bayes_scaling.variations import as_fitted
+    from bayes_scaling.evidence.peer_priors import PEERS
+    from bayes_scaling.evidence.sensitivity import _again, _refit
+    from bayes_scaling.evidence.variations import as_fitted
 
     done, default = fitted
     base = as_fitted(done)
@@ -160,8 +160,8 @@ def test_importance_against_refitted(fitted):
 
 
 def test_peers_priors_are_stated_at_the_runs_medians(tiny_runs):
-    from bayes_scaling.laws import get_law
-    from bayes_scaling.peer_priors import PEERS
+    from bayes_scaling.evidence.peer_priors import PEERS
+    from bayes_scaling.laws.registry import get_law
 
     for peer in PEERS:
         assert "priors" not in peer.of(get_law("kaplan"), tiny_runs)
@@ -179,7 +179,7 @@ def test_peers_priors_are_stated_at_the_runs_medians(tiny_runs):
 
 
 def test_table_of_variants(fitted):
-    from bayes_scaling.sensitivity import sensitivity
+    from bayes_scaling.evidence.sensitivity import sensitivity
 
     done, default = fitted
     found = sensitivity([done], {"chinchilla": default})
@@ -240,8 +240,8 @@ def test_prior_predictives_match():
 
 
 def test_a_distance_is_a_shift_of_log_loss():
-    from bayes_scaling.laws import get_law
-    from bayes_scaling.prior import lognormal
+    from bayes_scaling.laws.priors import lognormal
+    from bayes_scaling.laws.registry import get_law
 
     law = get_law("kaplan")
     raised = {

@@ -8,11 +8,11 @@ from by_hand import HOFFMANN, by_hand, loss_at
 from scipy.optimize import brentq
 
 import bayes_scaling as bs
-from bayes_scaling.errors import InfeasibleError
-from bayes_scaling.laws import get_law
-from bayes_scaling.optimum import optimal_params
-from bayes_scaling.outcomes import outcomes
-from bayes_scaling.serving import best_for_budget, cheapest, demand_draws, demand_for
+from bayes_scaling.base.errors import InfeasibleError
+from bayes_scaling.decisions.serving import best_for_budget, cheapest, demand_draws, demand_for
+from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.prediction.outcomes import outcomes
 
 SARDANA = {**HOFFMANN, "alpha": 0.336, "beta": 0.283}
 

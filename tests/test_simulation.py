@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.laws import get_law
-from bayes_scaling.noise import get_noise
-from bayes_scaling.simulation import (
+from bayes_scaling.fleets.calibration import (
     CURVE,
     LIKELIHOOD,
     NEW_RUN,
@@ -20,6 +18,8 @@ from bayes_scaling.simulation import (
     quantities_beyond,
     uniformity,
 )
+from bayes_scaling.laws.noise import get_noise
+from bayes_scaling.laws.registry import get_law
 
 C = np.repeat(np.geomspace(1e19, 1e21, 6), 4)
 DESIGN = {"params": (n := np.sqrt(C / 120) * np.tile(np.geomspace(0.4, 2.5, 4), 6)), "tokens": C / (6 * n)}

@@ -16,24 +16,26 @@ import numpy as np
 import pytest
 from xarray import DataTree
 
-from bayes_scaling import engine, modes, traced
-from bayes_scaling.coordinates import whitened
-from bayes_scaling.diagnose import Diagnostics
-from bayes_scaling.engine import Program, jax_ready, program_for
-from bayes_scaling.fitting import Fit, collect
-from bayes_scaling.identity import identity
-from bayes_scaling.keys import fold, key_of
-from bayes_scaling.law import Scale, ScalingLaw
-from bayes_scaling.laws import all_laws
-from bayes_scaling.model import columns, specify
-from bayes_scaling.nested import start
-from bayes_scaling.noise import NOISES
-from bayes_scaling.padding import Table
-from bayes_scaling.posterior import Draws
-from bayes_scaling.prior import lognormal
-from bayes_scaling.settings import Settings
-from bayes_scaling.slices import Guide
-from bayes_scaling.trees import Later
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine import exports, modes
+from bayes_scaling.engine import program as programs
+from bayes_scaling.engine.backend import fold, jax_ready, key_of
+from bayes_scaling.engine.coordinates import whitened
+from bayes_scaling.engine.fingerprint import identity
+from bayes_scaling.engine.model import columns, specify
+from bayes_scaling.engine.program import Program, program_for
+from bayes_scaling.engine.slices import Guide
+from bayes_scaling.engine.tables import Table
+from bayes_scaling.evidence.nested import start
+from bayes_scaling.inference.diagnostics import Diagnostics
+from bayes_scaling.inference.fitting import collect
+from bayes_scaling.inference.idata import Later
+from bayes_scaling.inference.result import Fit
+from bayes_scaling.inference.sampling import Draws
+from bayes_scaling.laws.law import Scale, ScalingLaw
+from bayes_scaling.laws.noise import NOISES
+from bayes_scaling.laws.priors import lognormal
+from bayes_scaling.laws.registry import all_laws
 
 # What a fit from the command line to JSON can do without once its programs are kept; Dask is what xarray would import.
 NEEDLESS = {"pymc", "pytensor", "numpyro", "blackjax", "arviz", "arviz_base", "arviz_stats", "xarray", "dask"}
@@ -44,7 +46,7 @@ SHORT = Settings(draws=60, chains=2, warmup=60)
 def shelf(tmp_path, monkeypatch):
     """An empty cache folder; programs made before are forgotten."""
     monkeypatch.setenv("BAYES_SCALING_CACHE", str(tmp_path))
-    monkeypatch.setattr(engine, "_PROGRAMS", {})
+    monkeypatch.setattr(programs, "_PROGRAMS", {})
     return tmp_path / "programs"
 
 
@@ -112,7 +114,7 @@ def test_kept_programs_give_what_traced_ones_give_to_the_last_bit(shelf, tiny_ru
     first = program_for(law, noise, frame)
     traced_now = everything(first, table)
     assert len(kept(shelf)) == 1 + 5  # the outline and every verb
-    engine._PROGRAMS.clear()
+    programs._PROGRAMS.clear()
     again = program_for(law, noise, frame)
     assert again is not first
     assert again.identity == first.identity
@@ -129,7 +131,7 @@ def test_a_model_known_in_outline_is_traced_for_a_new_shape(shelf, tiny_runs):
     law, noise = specify("kaplan", "normal", {"sigma": lognormal(median=0.02, sigma=0.5)})
     frame = columns(law, noise, tiny_runs)
     x = program_for(law, noise, frame).density.initial[None] + [[0.1], [0.2]]
-    engine._PROGRAMS.clear()
+    programs._PROGRAMS.clear()
     outlined = program_for(law, noise, frame)
     short = outlined.log_densities(x, Table.padded(frame))
     long = outlined.log_densities(x, Table.padded(frame, 48))
@@ -144,7 +146,7 @@ def test_priors_of_kept_programs_are_those_that_were_asked_for(shelf, tiny_runs)
             law, noise = specify("kaplan", "normal", {"sigma": lognormal(median=median, sigma=0.3)})
             frame = columns(law, noise, tiny_runs)
             free = {**law.parameters, **noise.parameters}
-            engine._PROGRAMS.clear()
+            programs._PROGRAMS.clear()
             x = np.linspace(-2, 0.5, 2 * len(free)).reshape(2, -1)
             prior, _ = program_for(law, noise, frame).log_densities(x, Table.padded(frame))
             # All of these are positive: x is the logarithm, and the Jacobian of exp is exp itself.
@@ -282,35 +284,35 @@ DAMAGE = {
 def test_a_damaged_file_is_traced_anew_and_mended(shelf, damage):
     make, traces = counted()
     x = np.arange(3.0)
-    function = traced.function("f", make, (x,))
+    function = exports.function("f", make, (x,))
     assert len(traces) == 1
     (path,) = shelf.iterdir()
     whole = path.read_bytes()
-    again = traced.function("f", make, (x,))
+    again = exports.function("f", make, (x,))
     assert len(traces) == 1
     np.testing.assert_array_equal(jax.jit(again)(x)["twice"], jax.jit(function)(x)["twice"])
     path.write_bytes(damage(whole))
-    mended = traced.function("f", make, (x,))
+    mended = exports.function("f", make, (x,))
     assert len(traces) == 2
     assert float(jax.jit(mended)(x)["sum"]) == 3.0
-    assert traced.load("f") is not None
+    assert exports.load("f") is not None
 
 
 def test_whole_files_of_another_kind_are_no_programs(shelf):
     make, traces = counted()
     x = np.arange(3.0)
-    traced.save("f", b"whole, and no program")
-    assert float(jax.jit(traced.function("f", make, (x,)))(x)["sum"]) == 3.0
+    exports.save("f", b"whole, and no program")
+    assert float(jax.jit(exports.function("f", make, (x,)))(x)["sum"]) == 3.0
     assert len(traces) == 1
-    traced.function("g", make, (x,))
+    exports.function("g", make, (x,))
     (shelf / "f.program").write_bytes((shelf / "g.program").read_bytes())
-    assert traced.load("f") is None  # under another's name it is not taken
+    assert exports.load("f") is None  # under another's name it is not taken
     for content in (b"[]", b"{}", b'{"names": ["a"], "shapes": [[2]], "initial": [1.0]}', b"\xff"):
-        traced.save("model-outline", content)
-        assert traced.load_outline("model") is None
-    outline = traced.Outline(("a", "b"), ((), (2,)), (0.1, 1 / 3, -2e-300))
-    traced.save_outline("model", outline)
-    assert traced.load_outline("model") == outline
+        exports.save("model-outline", content)
+        assert exports.load_outline("model") is None
+    outline = exports.Outline(("a", "b"), ((), (2,)), (0.1, 1 / 3, -2e-300))
+    exports.save_outline("model", outline)
+    assert exports.load_outline("model") == outline
 
 
 def test_what_cannot_be_exported_or_written_is_compiled_all_the_same(shelf, monkeypatch, tmp_path):
@@ -320,34 +322,34 @@ def test_what_cannot_be_exported_or_written_is_compiled_all_the_same(shelf, monk
     def make():
         return lambda x: jax.pure_callback(lambda v: np.asarray(v).sum(), shape, x)
 
-    assert float(jax.jit(traced.function("f", make, (x,)))(x)) == 3.0
+    assert float(jax.jit(exports.function("f", make, (x,)))(x)) == 3.0
     assert not shelf.exists() or not kept(shelf)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BAYES_SCALING_CACHE", str(tmp_path / "file" / "folder"))
     make, traces = counted()
     for _ in range(2):
-        assert float(jax.jit(traced.function("f", make, (x,)))(x)["sum"]) == 3.0
+        assert float(jax.jit(exports.function("f", make, (x,)))(x)["sum"]) == 3.0
     assert len(traces) == 2
 
 
 def test_the_longest_unused_go_first(shelf, monkeypatch):
-    monkeypatch.setattr(traced, "LIMIT", 40_000)
+    monkeypatch.setattr(exports, "LIMIT", 40_000)
     for i, name in enumerate("abcd"):
-        traced.save(name, bytes(9_000))
+        exports.save(name, bytes(9_000))
         os.utime(shelf / f"{name}.program", (i, i))
-    assert traced.load("a") is not None  # used just now
-    traced.save("e", bytes(9_000))
+    assert exports.load("a") is not None  # used just now
+    exports.save("e", bytes(9_000))
     assert kept(shelf) == ["a.program", "d.program", "e.program"]
 
 
 def test_writers_and_readers_at_once(shelf):
     payload = os.urandom(300_000)
-    traced.save("f", payload)
+    exports.save("f", payload)
 
     def work(i):
         if i % 2:
-            traced.save("f", payload)
-        return traced.load("f") == payload
+            exports.save("f", payload)
+        return exports.load("f") == payload
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(work, range(60)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bayes_scaling.uniformity import band, ecdf_difference, holm, simultaneous_p, smallest_tail
+from bayes_scaling.fleets.ranks import band, ecdf_difference, holm, simultaneous_p, smallest_tail
 
 LEVELS = 100
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayes_scaling.errors import UsageError
-from bayes_scaling.units import FLOP_PER_PF_DAY, format_count, format_flop, parse_budget, parse_count
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.units import FLOP_PER_PF_DAY, format_count, format_flop, parse_budget, parse_count
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,8 @@
-"""What a command is, and finding them: every file of `commands/` that holds a `COMMAND`."""
+"""What a command is: every file of `commands/` holds one as `COMMAND`."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,13 +36,3 @@ class Command:
     run: Callable[[argparse.Namespace], int]
     detail: str = ""
     examples: tuple[str, ...] = ()
-
-
-def all_commands() -> list[Command]:
-    """The commands in the order of the help. Adding one is adding one file."""
-    from bayes_scaling.cli import commands
-
-    modules = (
-        importlib.import_module(f"{commands.__name__}.{info.name}") for info in pkgutil.iter_modules(commands.__path__)
-    )
-    return sorted((module.COMMAND for module in modules), key=lambda command: command.order)

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayes_scaling.averaging import Averaging
-    from bayes_scaling.backtesting import Backtest
-    from bayes_scaling.ensemble import Ensemble
-    from bayes_scaling.fitting import Fit
+    from bayes_scaling.inference.result import Fit
+    from bayes_scaling.prediction.ensemble import Ensemble
+    from bayes_scaling.prediction.weights import Averaging
+    from bayes_scaling.validation.backtesting import Backtest
 
 
 def averaged(fits: Sequence[Fit], seed: int, progressbar: bool) -> tuple[Ensemble, Backtest]:
     """The fits averaged by forward validation, and how that average fared at each cut."""
-    from bayes_scaling.averages import validated_average
-    from bayes_scaling.backtesting import judge
-    from bayes_scaling.progress import reporting
+    from bayes_scaling.base.progress import reporting
+    from bayes_scaling.validation.averaging import validated_average
+    from bayes_scaling.validation.backtesting import judge
 
     with reporting(progressbar):
         group, validation = validated_average(fits, random_seed=seed)

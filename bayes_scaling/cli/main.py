@@ -58,7 +58,7 @@ def _run(words: list[str]) -> int:
 
 
 def _explain(error: Exception) -> int:
-    from bayes_scaling.errors import BayesScalingError
+    from bayes_scaling.base.errors import BayesScalingError
 
     if isinstance(error, BayesScalingError):
         _say(f"Error: {str(error).strip()}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from bayes_scaling.base.units import parse_budget
 from bayes_scaling.cli import values
-from bayes_scaling.units import parse_budget
 
 DEFAULTS: dict[str, Any] = {
     "seed": 0,

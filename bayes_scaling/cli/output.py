@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bayes_scaling.errors import FitFailedError
-from bayes_scaling.files import dump_json, finite
+from bayes_scaling.base.errors import FitFailedError
+from bayes_scaling.base.files import dump_json, finite
 
 FAILED = ("fit_failed", "evidence_failed", "section_failed")
 """Codes of warnings that mean exit code 4."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
+import pkgutil
 import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from bayes_scaling._version import __version__
-from bayes_scaling.cli.command import Command, all_commands
-from bayes_scaling.errors import UsageError, unknown
+from bayes_scaling.base.errors import UsageError, unknown
+from bayes_scaling.cli import commands
+from bayes_scaling.cli.command import Command
 
 PROG = "bayes-scaling"
 
@@ -24,6 +27,14 @@ start here:
 exit codes: 0 done · 2 wrong usage · 3 bad data or files, or a request that cannot be met ·
 4 a fit or an evidence estimate failed its diagnostics (results are still written) · 130 interrupted
 """
+
+
+def all_commands() -> list[Command]:
+    """The commands in the order of the help. Adding one is adding one file."""
+    modules = (
+        importlib.import_module(f"{commands.__name__}.{info.name}") for info in pkgutil.iter_modules(commands.__path__)
+    )
+    return sorted((module.COMMAND for module in modules), key=lambda command: command.order)
 
 
 class Parser(argparse.ArgumentParser):

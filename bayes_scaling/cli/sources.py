@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import DataError, Notice, UsageError
 from bayes_scaling.cli import values
 from bayes_scaling.cli.options import default
-from bayes_scaling.errors import DataError, Notice, UsageError
 
 if TYPE_CHECKING:
-    from bayes_scaling.ensemble import Ensemble
-    from bayes_scaling.fitting import Fit
-    from bayes_scaling.runs import Runs
+    from bayes_scaling.inference.result import Fit
+    from bayes_scaling.prediction.ensemble import Ensemble
+    from bayes_scaling.runs.runs import Runs
 
 # What has no effect once a posterior has been sampled.
 _BEFORE_FIT = ("laws", "noise", "prior", "map", "group", "loss_unit", "chains", "draws")
@@ -40,7 +40,7 @@ class Posterior:
 
 
 def read_runs(arguments: argparse.Namespace) -> Runs:
-    from bayes_scaling.load import load_runs
+    from bayes_scaling.runs.loading import load_runs
 
     columns = values.column_map(arguments.map)
     return load_runs(arguments.runs, columns=columns, group=arguments.group, loss_unit=default(arguments, "loss_unit"))
@@ -50,7 +50,7 @@ def is_saved(arguments: argparse.Namespace) -> bool:
     """Whether RUNS is a fit that was saved."""
     if arguments.runs == "-":
         return False
-    from bayes_scaling.storage import is_fit_file
+    from bayes_scaling.inference.storage import is_fit_file
 
     return is_fit_file(arguments.runs)
 
@@ -70,8 +70,8 @@ def law_choice(arguments: argparse.Namespace) -> tuple[str, ...] | None:
 
 def sampling(arguments: argparse.Namespace) -> dict[str, Any]:
     """Arguments of `fit` and `compare`, checked before anything slow is imported."""
-    from bayes_scaling.prior import parse_overrides
-    from bayes_scaling.settings import Settings
+    from bayes_scaling.base.settings import Settings
+    from bayes_scaling.laws.priors import parse_overrides
 
     draws, chains, seed = (default(arguments, k) for k in ("draws", "chains", "seed"))
     Settings(draws=draws, chains=chains, random_seed=seed)
@@ -94,10 +94,10 @@ def posterior(arguments: argparse.Namespace) -> Posterior:
     laws, settings = law_choice(arguments), sampling(arguments)
     runs = read_runs(arguments)
     if laws and len(laws) == 1:
-        from bayes_scaling.model import specify
+        from bayes_scaling.engine.model import specify
 
         specify(laws[0], settings["noise"], settings["priors"])
-        from bayes_scaling.fitting import fit
+        from bayes_scaling.inference.fitting import fit
 
         one = fit(runs, laws[0], **settings)
         return Posterior(one, (*one.notices, _alone(one)), one.seconds)
@@ -105,10 +105,10 @@ def posterior(arguments: argparse.Namespace) -> Posterior:
 
 
 def _averaged(runs: Runs, laws: Sequence[str] | None, settings: Mapping[str, Any]) -> Posterior:
+    from bayes_scaling.base.progress import reporting
+    from bayes_scaling.base.provenance import Stopwatch
     from bayes_scaling.cli import forward
-    from bayes_scaling.comparing import fit_laws
-    from bayes_scaling.progress import reporting
-    from bayes_scaling.provenance import Stopwatch
+    from bayes_scaling.inference.fitting import fit_laws
 
     watch = Stopwatch()
     shown = settings["progressbar"]
@@ -134,7 +134,7 @@ def _saved(arguments: argparse.Namespace) -> Posterior:
     given = [f"--{name.replace('_', '-')}" for name in _BEFORE_FIT if getattr(arguments, name) is not None]
     if given:
         raise UsageError(f"{', '.join(given)}: no effect on a saved fit, which {arguments.runs} is. Leave it out.")
-    from bayes_scaling.storage import load_fit
+    from bayes_scaling.inference.storage import load_fit
 
     fit = load_fit(arguments.runs)
     if arguments.law not in (None, (values.AVERAGE,), (fit.law.name,)):

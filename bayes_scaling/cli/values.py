@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bayes_scaling.errors import UsageError
-from bayes_scaling.units import parse_count, parse_flop
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.units import parse_count, parse_flop
 
 AVERAGE = "average"
 
@@ -57,7 +57,7 @@ def loss(text: str) -> float:
 
 def law_names(text: str) -> tuple[str, ...]:
     """One name or several with commas between, each known and named once; `average` stands alone."""
-    from bayes_scaling.laws import get_law
+    from bayes_scaling.laws.registry import get_law
 
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     if not names:
@@ -73,7 +73,7 @@ def law_names(text: str) -> tuple[str, ...]:
 
 
 def noise_name(text: str) -> str:
-    from bayes_scaling.noise import get_noise
+    from bayes_scaling.laws.noise import get_noise
 
     return get_noise(text).name
 

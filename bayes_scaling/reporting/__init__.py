@@ -1,7 +1,6 @@
 """The report: one folder with a page, its numbers, its tables, its figures and the fits behind them."""
 
-from __future__ import annotations
+import lazy_loader
 
-from bayes_scaling.reporting.analysis import Report, rebuild, report
-
-__all__ = ["Report", "rebuild", "report"]
+# The names are in `__init__.pyi`; each is imported when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

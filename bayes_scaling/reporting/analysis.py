@@ -14,16 +14,17 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.errors import DataError, Notice, UsageError
-from bayes_scaling.files import dump_json, finite, write_text
-from bayes_scaling.fitted import as_runs, cached_laws
-from bayes_scaling.law import ScalingLaw
-from bayes_scaling.noise import Noise
-from bayes_scaling.posterior import Settings
-from bayes_scaling.prior import Prior
-from bayes_scaling.progress import reporter, reporting
-from bayes_scaling.provenance import Stopwatch, envelope
+from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.base.files import dump_json, finite, write_text
+from bayes_scaling.base.progress import reporter, reporting
+from bayes_scaling.base.provenance import Stopwatch, envelope
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.inference.result import cached_laws
+from bayes_scaling.laws.law import ScalingLaw
+from bayes_scaling.laws.noise import Noise
+from bayes_scaling.laws.priors import Prior
 from bayes_scaling.reporting.study import Request, Study, request, study
+from bayes_scaling.runs.loading import as_runs
 
 if TYPE_CHECKING:
     import pandas as pd

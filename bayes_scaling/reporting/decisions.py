@@ -7,8 +7,8 @@ from typing import Any
 
 import altair as alt
 
-from bayes_scaling.deciding import decide
-from bayes_scaling.errors import InfeasibleError
+from bayes_scaling.base.errors import InfeasibleError
+from bayes_scaling.decisions.deciding import decide
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, flat, say

@@ -8,11 +8,11 @@ from typing import Any
 
 import altair as alt
 
+from bayes_scaling.experiments.suggesting import suggest
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, say
 from bayes_scaling.reporting.study import Study
-from bayes_scaling.suggesting import suggest
 
 Data = Mapping[str, Any]
 # Half of a 90 % interval, in standard deviations.

@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.compute import SIX_ND
-from bayes_scaling.datasets import load_table
-from bayes_scaling.fitting import Fit
-from bayes_scaling.forecasting import Forecast, forecast
-from bayes_scaling.frontiers import Frontier, frontier
+from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.inference.result import Fit
+from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.prediction.forecasting import Forecast, forecast
+from bayes_scaling.prediction.frontiers import Frontier, frontier
 from bayes_scaling.reporting.references import EXPONENTS
 from bayes_scaling.reporting.robust import expected_numbers
 from bayes_scaling.reporting.study import Study, extra_inputs
-from bayes_scaling.summaries import interval_value
+from bayes_scaling.runs.datasets import load_table
 
 INNER = 0.5
 """Probability of the inner band of figures."""

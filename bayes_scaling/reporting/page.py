@@ -20,14 +20,14 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
-from bayes_scaling.datasets import is_dataset
-from bayes_scaling.files import finite
+from bayes_scaling.base.files import finite
 from bayes_scaling.reporting import prose, theme, trust_prose
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat, say
 from bayes_scaling.reporting.glossary import TERMS
 from bayes_scaling.reporting.references import SOURCES
 from bayes_scaling.reporting.sections import SECTIONS, Section
+from bayes_scaling.runs.datasets import is_dataset
 
 STILL_WIDTH = 960
 STILL_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.reporting import law_figures, robust_figures, robust_prose
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table
 from bayes_scaling.reporting.prose import titles
 from bayes_scaling.reporting.study import Study
-from bayes_scaling.summaries import interval_value
 
 Data = Mapping[str, Any]
 Block = Prose | Figure | Table

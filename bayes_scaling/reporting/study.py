@@ -12,26 +12,29 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.averages import validated_average
-from bayes_scaling.averaging import prior_averaging
-from bayes_scaling.backtesting import Backtest, judge
-from bayes_scaling.comparing import Evidence, laws_or_standard, weigh
-from bayes_scaling.compute import SIX_ND
-from bayes_scaling.ensemble import Ensemble, validated
-from bayes_scaling.errors import DataError, Notice, UsageError
-from bayes_scaling.fitted import Fit, fit_key, with_ci
-from bayes_scaling.fitting import fit, fit_together
-from bayes_scaling.frontiers import Frontier, frontier
-from bayes_scaling.law import ScalingLaw
-from bayes_scaling.model import specify_all
-from bayes_scaling.noise import Noise
-from bayes_scaling.posterior import Settings
-from bayes_scaling.prior import Prior
-from bayes_scaling.progress import reporter
-from bayes_scaling.provenance import Stopwatch
-from bayes_scaling.runs import Runs
-from bayes_scaling.storage import load_fit, save_fit, saved_key
-from bayes_scaling.units import parse_budget
+from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.base.progress import reporter
+from bayes_scaling.base.provenance import Stopwatch
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.base.units import parse_budget
+from bayes_scaling.engine.fingerprint import fit_key
+from bayes_scaling.engine.model import specify_all
+from bayes_scaling.evidence.comparing import weigh
+from bayes_scaling.evidence.result import Evidence
+from bayes_scaling.inference.fitting import fit, fit_together
+from bayes_scaling.inference.result import Fit, with_ci
+from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
+from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.laws.law import ScalingLaw
+from bayes_scaling.laws.noise import Noise
+from bayes_scaling.laws.priors import Prior
+from bayes_scaling.laws.registry import laws_or_standard
+from bayes_scaling.prediction.ensemble import Ensemble, validated
+from bayes_scaling.prediction.frontiers import Frontier, frontier
+from bayes_scaling.prediction.weights import prior_averaging
+from bayes_scaling.runs.runs import Runs
+from bayes_scaling.validation.averaging import validated_average
+from bayes_scaling.validation.backtesting import Backtest, judge
 
 SIZES = {"params", "tokens"}
 GRID_POINTS = 49
@@ -264,6 +267,6 @@ def grid_of(runs: Runs, budgets: Sequence[float]) -> np.ndarray:
 
 def extra_inputs(law: ScalingLaw, runs: Runs) -> dict[str, Any]:
     """The columns a law names besides params and tokens, dims (run,)."""
-    from bayes_scaling.model import input_column
+    from bayes_scaling.engine.model import input_column
 
     return {name: input_column(law, runs, name) for name in law.inputs if name not in SIZES}

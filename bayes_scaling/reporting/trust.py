@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.averaging import prior_averaging
-from bayes_scaling.backtesting import AVERAGE, Backtest, averaged_draws
+from bayes_scaling.prediction.weights import prior_averaging
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import trust_figures, trust_prose
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, flat
 from bayes_scaling.reporting.prose import titles
 from bayes_scaling.reporting.study import Study
+from bayes_scaling.validation.backtesting import AVERAGE, Backtest, averaged_draws
 
 Data = Mapping[str, Any]
 Row = Mapping[str, Any]

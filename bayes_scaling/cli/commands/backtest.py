@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.units import format_flop
 from bayes_scaling.cli import forward, options, output, sources
 from bayes_scaling.cli.command import Command
-from bayes_scaling.units import format_flop
 
 if TYPE_CHECKING:
-    from bayes_scaling.backtesting import Backtest
+    from bayes_scaling.validation.backtesting import Backtest
 
 _IDLE = "{names}: no effect on a back-test, whose fits below each cut are of a fixed length, 4 chains of 250 draws."
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
     runs = sources.read_runs(arguments)
-    from bayes_scaling.backtesting import backtest
+    from bayes_scaling.validation.backtesting import backtest
 
     kept = ("noise", "priors", "random_seed", "ci_prob", "progressbar")
     result = backtest(runs, laws, **{k: settings[k] for k in kept})

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bayes_scaling.cache_contents import cache_contents
+    from bayes_scaling.inference.cache_contents import cache_contents
 
     found = cache_contents(clear=arguments.clear)
     rows = [[p.holds, str(p.files), f"{p.bytes / 1e6:.1f}"] for p in found.parts]

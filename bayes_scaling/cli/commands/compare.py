@@ -6,13 +6,13 @@ import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import UsageError
 from bayes_scaling.cli import forward, options, output, sources
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import UsageError
 
 if TYPE_CHECKING:
-    from bayes_scaling.backtesting import Backtest
-    from bayes_scaling.comparing import Evidence
+    from bayes_scaling.evidence.result import Evidence
+    from bayes_scaling.validation.backtesting import Backtest
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"compare needs two laws or more, such as --laws {laws[0]},kaplan_floor; 'fit' takes one.")
     settings = sources.sampling(arguments)
     runs = sources.read_runs(arguments)
-    from bayes_scaling.comparing import compare
+    from bayes_scaling.evidence.comparing import compare
 
     result = compare(runs, laws, noise_models=arguments.noise_models, **settings)
     begin = perf_counter()

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from bayes_scaling.base.errors import UsageError
 from bayes_scaling.cli import options, output
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from bayes_scaling.datasets import list_datasets
+    from bayes_scaling.runs.datasets import list_datasets
 
     sets = list_datasets()
     rows = [[s.name, str(s.rows), "runs" if s.has_losses else "figures", _where(s), s.title] for s in sets]
@@ -53,14 +53,14 @@ def _where(known: Any) -> str:
 
 
 def _card(arguments: argparse.Namespace, name: str) -> int:
-    from bayes_scaling.datasets import card, describe
+    from bayes_scaling.runs.datasets import card, describe
 
     text = card(name)
     return _emit(arguments, {"data_set": {**describe(name).to_dict(), "card": text}}, [text.rstrip()])
 
 
 def _fetch(arguments: argparse.Namespace, name: str) -> int:
-    from bayes_scaling.datasets import describe, fetch
+    from bayes_scaling.runs.datasets import describe, fetch
 
     if not arguments.quiet and not describe(name).available:
         print(f"Downloading {name}", file=sys.stderr, flush=True)
@@ -72,7 +72,7 @@ def _emit(arguments: argparse.Namespace, body: Mapping[str, Any], text: list[Any
     if not arguments.json:
         output.print_blocks(text)
         return 0
-    from bayes_scaling.provenance import envelope
+    from bayes_scaling.base.provenance import envelope
 
     return output.emit(arguments, envelope("data", body, ci_prob=None), [])
 

@@ -7,17 +7,17 @@ import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.units import format_count, format_flop, parse_count
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
-from bayes_scaling.errors import UsageError
-from bayes_scaling.units import format_count, format_flop, parse_count
 
 if TYPE_CHECKING:
-    from bayes_scaling.asking import Request
-    from bayes_scaling.costs import CostModel
-    from bayes_scaling.decision import Decision
-    from bayes_scaling.limits import Limits
+    from bayes_scaling.decisions.costs import CostModel
+    from bayes_scaling.decisions.limits import Limits
+    from bayes_scaling.decisions.request import Request
+    from bayes_scaling.decisions.result import Decision
 
 _PLAN = "Write for example --plan params=7B,tokens=1T or --plan params=7B,tokens=1T,price=2e6,name=small."
 
@@ -100,7 +100,7 @@ def _configure_limits(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     asked = _request(arguments)
     source = sources.posterior(arguments)
-    from bayes_scaling.deciding import answer
+    from bayes_scaling.decisions.deciding import answer
 
     begin = perf_counter()
     result = answer(source.fits, asked, random_seed=options.default(arguments, "seed"))
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _request(arguments: argparse.Namespace) -> Request:
-    from bayes_scaling.asking import ask
+    from bayes_scaling.decisions.request import ask
 
     return ask(
         budget=arguments.budget,
@@ -130,7 +130,7 @@ def _request(arguments: argparse.Namespace) -> Request:
 
 
 def _limits(arguments: argparse.Namespace) -> Limits:
-    from bayes_scaling.limits import Limits
+    from bayes_scaling.decisions.limits import Limits
 
     sizes = [s for s in (arguments.sizes or "").split(",") if s.strip()]
     return Limits(
@@ -139,9 +139,9 @@ def _limits(arguments: argparse.Namespace) -> Limits:
 
 
 def _cost(arguments: argparse.Namespace) -> CostModel:
-    from bayes_scaling.accelerators import get_device
-    from bayes_scaling.costs import UTILISATION, CostModel, parse_price
-    from bayes_scaling.prior import Prior
+    from bayes_scaling.decisions.accelerators import get_device
+    from bayes_scaling.decisions.costs import UTILISATION, CostModel, parse_price
+    from bayes_scaling.laws.priors import Prior
 
     price, currency = parse_price(arguments.price, arguments.budget)
     share: Any = arguments.utilisation
@@ -213,8 +213,8 @@ def _text(result: Decision) -> list[str | output.Table]:
 
 
 def _rules(result: Decision) -> list[str | output.Table]:
-    from bayes_scaling.costs import FLOPS
-    from bayes_scaling.decision import cost_words
+    from bayes_scaling.decisions.costs import FLOPS
+    from bayes_scaling.decisions.result import cost_words
 
     percent = output.percent(result.ci_prob)
     plain = result.cost_model.unit == FLOPS
@@ -298,7 +298,7 @@ def _middle(part: Any) -> list[str]:
 
 
 def _plans(result: Decision) -> list[str | output.Table]:
-    from bayes_scaling.decision import cost_words
+    from bayes_scaling.decisions.result import cost_words
 
     comparison = result.comparison
     assert comparison is not None

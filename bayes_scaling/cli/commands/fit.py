@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from bayes_scaling.fitting import Fit
+    from bayes_scaling.inference.result import Fit
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +28,15 @@ def run(arguments: argparse.Namespace) -> int:
     settings = sources.sampling(arguments)
     if arguments.out:
         _check_out(Path(arguments.out), arguments.runs)
-    from bayes_scaling.model import specify
+    from bayes_scaling.engine.model import specify
 
     specify(law, settings["noise"], settings["priors"])
     runs = sources.read_runs(arguments)
-    from bayes_scaling.fitting import fit
+    from bayes_scaling.inference.fitting import fit
 
     result = fit(runs, law, **settings)
     if arguments.out:
-        from bayes_scaling.storage import save_fit
+        from bayes_scaling.inference.storage import save_fit
 
         save_fit(result, arguments.out)
     body = {**result.to_dict(), "saved": arguments.out}
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _one_law(arguments: argparse.Namespace) -> str:
     if not arguments.law:
-        from bayes_scaling.laws import all_laws
+        from bayes_scaling.laws.registry import all_laws
 
         raise UsageError(f"fit needs --law NAME, one of {', '.join(all_laws())}. 'compare' and 'report' take several.")
     if len(arguments.law) > 1 or arguments.law == (values.AVERAGE,):
@@ -54,7 +54,7 @@ def _one_law(arguments: argparse.Namespace) -> str:
 
 
 def _check_out(out: Path, runs: str) -> None:
-    from bayes_scaling.storage import is_fit_file
+    from bayes_scaling.inference.storage import is_fit_file
 
     sources.writable(out)
     if out.is_dir():

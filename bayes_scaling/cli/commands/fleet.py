@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from bayes_scaling.members import Fleet
+    from bayes_scaling.fleets.result import Fleet
 
 DRAWS = 500
 _SETTINGS = ("noise", "priors", "draws", "chains", "random_seed", "ci_prob", "progressbar")
@@ -52,8 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out) if arguments.out else None
     if out:
         _check_out(out)
-    from bayes_scaling.fleets import fleet
-    from bayes_scaling.laws import STANDARD
+    from bayes_scaling.fleets.fitting import fleet
+    from bayes_scaling.laws.registry import STANDARD
 
     how = {
         **{k: settings[k] for k in _SETTINGS},
@@ -67,14 +67,14 @@ def run(arguments: argparse.Namespace) -> int:
     }
     datasets = arguments.runs[0] if arguments.by else arguments.runs
     if arguments.workers or arguments.scheduler:
-        from bayes_scaling.clusters import cluster
+        from bayes_scaling.fleets.clusters import cluster
 
         with cluster(arguments.scheduler, arguments.workers) as executor:
             result = fleet(datasets, laws or STANDARD, executor=executor, **how)
     else:
         result = fleet(datasets, laws or STANDARD, **how)
     if out:
-        from bayes_scaling.fleet_files import save_fleet
+        from bayes_scaling.fleets.storage import save_fleet
 
         save_fleet(result, out)
     body = {**result.to_dict(), "saved": arguments.out}
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_out(out: Path) -> None:
-    from bayes_scaling.storage import is_fit_file
+    from bayes_scaling.inference.storage import is_fit_file
 
     sources.writable(out)
     if out.is_dir():

@@ -6,13 +6,13 @@ import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import UsageError
-from bayes_scaling.units import format_count, format_flop
 
 if TYPE_CHECKING:
-    from bayes_scaling.forecasting import Forecast
+    from bayes_scaling.prediction.forecasting import Forecast
 
 KINDS = ("new-run", "curve")
 
@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     saved = sources.is_saved(arguments)
     queries = None if saved else _queries(arguments, _inputs(arguments))
     source = sources.posterior(arguments)
-    from bayes_scaling.ensemble import ensemble
-    from bayes_scaling.forecasting import forecast
+    from bayes_scaling.prediction.ensemble import ensemble
+    from bayes_scaling.prediction.forecasting import forecast
 
     if queries is None:
         queries = _queries(arguments, sorted({k for f in ensemble(source.fits).fits for k in f.law.inputs}))
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _inputs(arguments: argparse.Namespace) -> list[str]:
-    from bayes_scaling.laws import STANDARD, get_law
+    from bayes_scaling.laws.registry import STANDARD, get_law
 
     return sorted({k for name in sources.law_choice(arguments) or STANDARD for k in get_law(name).inputs})
 

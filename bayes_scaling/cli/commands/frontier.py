@@ -6,13 +6,13 @@ import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.cli import options, output, sources
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
-from bayes_scaling.units import format_count, format_flop
 
 if TYPE_CHECKING:
-    from bayes_scaling.frontiers import Frontier
+    from bayes_scaling.prediction.frontiers import Frontier
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     source = sources.posterior(arguments)
-    from bayes_scaling.frontiers import frontier
+    from bayes_scaling.prediction.frontiers import frontier
 
     begin = perf_counter()
     result = frontier(source.fits, arguments.budget, ci_prob=options.default(arguments, "ci"))

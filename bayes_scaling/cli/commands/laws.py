@@ -9,7 +9,7 @@ from bayes_scaling.cli import options, output
 from bayes_scaling.cli.command import Command
 
 if TYPE_CHECKING:
-    from bayes_scaling.law import ScalingLaw
+    from bayes_scaling.laws.law import ScalingLaw
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -18,11 +18,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from bayes_scaling.laws import all_laws, get_law
+    from bayes_scaling.laws.registry import all_laws, get_law
 
     chosen = [get_law(arguments.name)] if arguments.name else list(all_laws().values())
     if arguments.json:
-        from bayes_scaling.provenance import envelope
+        from bayes_scaling.base.provenance import envelope
 
         body = envelope("laws", {"laws": [_details(law) for law in chosen]}, ci_prob=None)
         return output.emit(arguments, body, [])

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.base.units import format_count, format_flop, parse_count, parse_flop
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
-from bayes_scaling.errors import DataError, UsageError
-from bayes_scaling.units import format_count, format_flop, parse_count, parse_flop
 
 if TYPE_CHECKING:
-    from bayes_scaling.suggestions import Suggestions
+    from bayes_scaling.experiments.result import Suggestions
 
 TARGETS = ("params", "loss", "target-loss", "law", "information")
 RANKS = ("gain", "gain-per-flop")
@@ -67,7 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     source = sources.posterior(arguments)
-    from bayes_scaling.suggesting import suggest
+    from bayes_scaling.experiments.suggesting import suggest
 
     target = arguments.target or ("params" if arguments.target_loss is None else "target-loss")
     begin = perf_counter()

@@ -6,9 +6,9 @@ import argparse
 import re
 from pathlib import Path
 
+from bayes_scaling.base.errors import DataError
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
-from bayes_scaling.errors import DataError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

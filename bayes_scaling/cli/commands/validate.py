@@ -6,12 +6,12 @@ import argparse
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.cli import options, output, sources
 from bayes_scaling.cli.command import Command
-from bayes_scaling.units import format_count, format_flop
 
 if TYPE_CHECKING:
-    from bayes_scaling.runs import Runs
+    from bayes_scaling.runs.runs import Runs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         output.print_blocks(_text(runs))
         return 0
-    from bayes_scaling.provenance import envelope
+    from bayes_scaling.base.provenance import envelope
 
     known = runs.to_dict()
     body = {

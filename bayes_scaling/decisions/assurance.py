@@ -1,0 +1,387 @@
+"""How much compute makes a target safe: the probability of it over budgets, and the smallest that is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.base.errors import InfeasibleError, UsageError
+from bayes_scaling.base.intervals import interval_value, tail_probs
+from bayes_scaling.base.units import format_count, format_flop
+from bayes_scaling.decisions.limits import NO_LIMITS, Allocations, Limits
+from bayes_scaling.decisions.rules import expected, log_odds_of_missing, mcse
+from bayes_scaling.decisions.search import minimise
+from bayes_scaling.prediction.outcomes import Outcomes
+
+LARGEST_FLOPS = 1e32
+"""Beyond this no target is looked for: some millions of times the largest runs there have been."""
+
+PER_DECADE = 8
+COARSE_PER_DECADE = 2
+PATH_DRAWS = 200
+# The budget is found to this many decades, less than its Monte-Carlo error by far.
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """The best plan at each of many budgets, and what comes of it.
+
+    Parameters
+    ----------
+    budgets
+        Compute of training and serving, FLOP, dims (budget,).
+    params, tokens, training_flops
+        The plan of least expected loss, dims (budget,).
+    log_curve
+        Log of its expected loss, dims (draw, budget).
+    """
+
+    budgets: np.ndarray
+    params: np.ndarray
+    tokens: np.ndarray
+    training_flops: np.ndarray
+    log_curve: np.ndarray
+
+    def flops_at(self, place: float) -> float:
+        """The budget at a fractional index."""
+        return float(np.exp(np.interp(place, np.arange(len(self.budgets)), np.log(self.budgets))))
+
+    def log_params_at(self, place: float) -> float:
+        return float(np.interp(place, np.arange(len(self.budgets)), np.log(self.params)))
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What a plan has to meet besides its budget."""
+
+    limits: Limits
+    serving_tokens: float
+
+    def allocations(self, outcomes: Outcomes, flops: float) -> Allocations:
+        return Allocations(np.asarray(flops), self.limits, self.serving_tokens, outcomes.compute, not outcomes.repeats)
+
+
+@dataclass(frozen=True, eq=False)
+class Assurance:
+    """The smallest budget that reaches a target with a probability.
+
+    Parameters
+    ----------
+    flops
+        The budget, FLOP: training, and serving where tokens are served.
+    params, tokens
+        The plan that gives the target its best chance there.
+    attained, attained_mcse
+        The probability of that plan, and its Monte-Carlo error.
+    needed
+        What each draw would have needed, were it known to be the truth: expected loss at the target, dims (draw,);
+        infinite where it takes more than 1e32 FLOP.
+    budgets, probabilities
+        The probability of the target over budgets, each with its best plan, dims (budget,).
+    """
+
+    target_loss: float
+    probability: float
+    flops: float
+    params: float
+    tokens: float
+    attained: float
+    attained_mcse: float
+    needed: np.ndarray
+    budgets: np.ndarray
+    probabilities: np.ndarray
+
+    @property
+    def overspend(self) -> float:
+        """Expected FLOP beyond what would have been needed had the truth been known; none where it was not enough."""
+        return float(np.maximum(self.flops - self.needed, 0.0).mean())
+
+    def to_dict(self, ci_prob: float = 0.9) -> dict[str, Any]:
+        reached = self.needed[np.isfinite(self.needed)]
+        likely = (self.probabilities > 0.001) & (self.probabilities < 0.999)
+        shown = np.flatnonzero(likely)
+        first, last = (max(shown[0] - 1, 0), shown[-1] + 2) if len(shown) else (0, len(self.budgets))
+        return {
+            "target_loss": self.target_loss,
+            "probability": self.probability,
+            "flops": self.flops,
+            "params": self.params,
+            "tokens": self.tokens,
+            "attained": self.attained,
+            "attained_mcse": self.attained_mcse,
+            "needed": interval_value(reached, ci_prob, moments=False) if len(reached) else None,
+            "unreachable": 1 - len(reached) / len(self.needed),
+            "overspend": self.overspend,
+            "overspend_share": self.overspend / self.flops,
+            "curve": [
+                {"flops": float(c), "probability": float(p)}
+                for c, p in zip(self.budgets[first:last], self.probabilities[first:last], strict=True)
+            ],
+        }
+
+
+def trace(outcomes: Outcomes, budgets: np.ndarray, limits: Limits = NO_LIMITS, serving_tokens: float = 0.0) -> Path:
+    """The plan of least expected loss at each budget, chosen on some of the draws: near it the loss is flat.
+
+    Budgets that leave no plan within the limits are left out.
+    """
+    few, rest = outcomes.thinned(PATH_DRAWS), _Rest(limits, serving_tokens)
+    if limits.sizes:
+        return _trace_menu(outcomes, few, budgets, rest)
+    coarse = np.linspace(np.log(budgets[0]), np.log(budgets[-1]), _steps(budgets, COARSE_PER_DECADE))
+    ends = []
+    for c in coarse:
+        try:
+            ends.append(rest.allocations(outcomes, float(np.exp(c))).range)
+        except InfeasibleError:
+            ends.append((np.nan, np.nan))
+    known = np.isfinite([e[0] for e in ends])
+    if not known.any():
+        # The largest budget's own message says what binds.
+        _ = rest.allocations(outcomes, budgets[-1]).range
+    coarse, low, high = coarse[known], *np.array(ends)[known].T
+    # Every budget's range of log N is laid on one scale, so that they are searched together.
+    width = np.maximum(high - low, 1e-9)
+    span = float(width.max())
+    each = [rest.allocations(outcomes, float(np.exp(c))) for c in coarse]
+
+    def losses(v: np.ndarray) -> np.ndarray:
+        n = np.exp(low[:, None] + width[:, None] * v / span)
+        d = np.stack([a.tokens(row) for a, row in zip(each, n, strict=True)])
+        return expected(few.log_curve(n.ravel(), d.ravel())).reshape(n.shape)
+
+    grid = np.linspace(0, span, max(2, int(np.ceil(span / 0.5)) + 1))
+    place = minimise(losses, grid, losses(np.broadcast_to(grid, (len(coarse), len(grid)))))[0]
+    best = low + width * place / span
+    inside = budgets[np.log(budgets) >= coarse[0] - 1e-9]
+    params = np.exp(np.interp(np.log(inside), coarse, best))
+    tokens = np.array([float(rest.allocations(outcomes, c).tokens(n)) for c, n in zip(inside, params, strict=True)])
+    return _path(outcomes, inside, params, tokens)
+
+
+def _trace_menu(outcomes: Outcomes, few: Outcomes, budgets: np.ndarray, rest: _Rest) -> Path:
+    kept, params, tokens = [], [], []
+    for c in budgets:
+        allocations = rest.allocations(outcomes, c)
+        try:
+            n = np.exp(allocations.offer)
+        except InfeasibleError:
+            continue
+        d = allocations.tokens(n)
+        j = int(np.argmin(expected(few.log_curve(n, d))))
+        kept.append(c)
+        params.append(n[j])
+        tokens.append(d[j])
+    if not kept:
+        _ = rest.allocations(outcomes, budgets[-1]).offer
+    return _path(outcomes, np.array(kept), np.array(params), np.array(tokens))
+
+
+def _path(outcomes: Outcomes, budgets: np.ndarray, params: np.ndarray, tokens: np.ndarray) -> Path:
+    training = np.asarray(outcomes.compute.flops(params, tokens))
+    return Path(budgets, params, tokens, training, outcomes.log_curve(params, tokens))
+
+
+def _steps(budgets: np.ndarray, per_decade: int) -> int:
+    return max(2, int(np.ceil(np.log10(budgets[-1] / budgets[0]) * per_decade)) + 1)
+
+
+def budget_grid(outcomes: Outcomes, serving_tokens: float = 0.0) -> np.ndarray:
+    """Budgets from three decades below the smallest run to the largest that is looked at, FLOP."""
+    low = np.log10(outcomes.runs.flops.min()) - 3
+    low = min(low, np.log10(LARGEST_FLOPS) - 1)
+    return np.logspace(low, np.log10(LARGEST_FLOPS), int((np.log10(LARGEST_FLOPS) - low) * PER_DECADE) + 1)
+
+
+def assure(
+    outcomes: Outcomes,
+    target_loss: float,
+    probability: float = 0.9,
+    *,
+    limits: Limits = NO_LIMITS,
+    serving_tokens: float = 0.0,
+) -> Assurance:
+    """The smallest budget whose best plan ends at or below `target_loss` with at least that probability.
+
+    The probability is about the run that will be seen, its noise included. A budget need not be spent: where more
+    compute would lower the probability, the smaller budget's plan stands.
+
+    Raises
+    ------
+    UsageError
+        For a probability outside (0, 1) or a target that is not positive.
+    InfeasibleError
+        Where no budget up to 1e32 FLOP reaches the target with that probability: the message gives what is
+        attainable, and the limit that binds.
+    """
+    if not 0 < probability < 1:
+        raise UsageError(f"The probability {probability:g} of an assurance must lie between 0 and 1, such as 0.9.")
+    if not (np.isfinite(target_loss) and target_loss > 0):
+        raise UsageError(f"The target loss {target_loss:g} must be a positive number of nats per token.")
+    path = trace(outcomes, budget_grid(outcomes), limits, serving_tokens)
+    reached = outcomes.p_reached(target_loss, path.log_curve, path.training_flops).mean(axis=0)
+    enough = np.flatnonzero(reached >= probability)
+    if not len(enough):
+        raise InfeasibleError(_unattainable(outcomes, target_loss, probability, limits, serving_tokens, path, reached))
+    first = int(enough[0])
+    rest = _Rest(limits, serving_tokens)
+    if first == 0:
+        flops, params, tokens, hit = _plan_at(outcomes, path, 0.0, target_loss, rest, 0.0)
+    else:
+        flops, params, tokens, hit = _cross(outcomes, path, first, target_loss, probability, rest)
+    return Assurance(
+        target_loss=target_loss,
+        probability=probability,
+        flops=flops,
+        params=params,
+        tokens=tokens,
+        attained=float(hit.mean()),
+        attained_mcse=float(mcse(hit)),
+        needed=needed(path, target_loss),
+        budgets=path.budgets,
+        probabilities=np.maximum.accumulate(reached),
+    )
+
+
+def _best_at(outcomes: Outcomes, path: Path, place: float, target: float, rest: _Rest) -> float:
+    """Log N that suits the target best at a fractional index of the path, less the path's own."""
+    allocations = rest.allocations(outcomes, path.flops_at(place))
+    centre = path.log_params_at(place)
+    if allocations.menu is not None:
+        grid = allocations.menu
+    else:
+        low, high = allocations.range
+        grid = np.unique(np.clip(centre + np.linspace(-2, 2, 11), low, high))
+
+    def odds(u: np.ndarray) -> np.ndarray:
+        n = np.exp(u.ravel())
+        d = allocations.tokens(n)
+        curve = outcomes.log_curve(n, d)
+        return log_odds_of_missing(outcomes, curve, allocations.training_flops(n, d), target)[0].reshape(u.shape)
+
+    values = odds(grid[None])
+    if len(grid) > 1 and allocations.menu is None and np.isfinite(values).all():
+        return float(minimise(odds, grid, values)[0][0]) - centre
+    return float(grid[np.argmin(values[0])]) - centre
+
+
+def _plan_at(
+    outcomes: Outcomes, path: Path, place: float, target: float, rest: _Rest, aside: float
+) -> tuple[float, float, float, np.ndarray]:
+    """Budget, params, tokens and each draw's probability of the target at a fractional index, `aside` from the path."""
+    flops = path.flops_at(place)
+    allocations = rest.allocations(outcomes, flops)
+    wanted = path.log_params_at(place) + aside
+    if allocations.menu is not None:
+        u = allocations.menu[np.argmin(np.abs(allocations.menu - wanted))]
+    else:
+        u = np.clip(wanted, *allocations.range)
+    params = np.exp(np.array([u]))
+    tokens = allocations.tokens(params)
+    curve = outcomes.log_curve(params, tokens)
+    hit = outcomes.p_reached(target, curve, allocations.training_flops(params, tokens))
+    return flops, float(params[0]), float(tokens[0]), hit[:, 0]
+
+
+def _cross(
+    outcomes: Outcomes, path: Path, first: int, target: float, probability: float, rest: _Rest
+) -> tuple[float, float, float, np.ndarray]:
+    """Where the probability first reaches the one asked for, with the plan that suits the target there.
+
+    By bisection in log budget, along the path, and then along what is best for the target beside it: the probability
+    hardly changes with the size there, so that once is enough.
+    """
+    aside, place = 0.0, float(first)
+    for _ in range(2):
+        low, high = max(first - 2.0, 0.0), float(first)
+        while (high - low) / PER_DECADE > CLOSE:
+            middle = 0.5 * (low + high)
+            enough = _plan_at(outcomes, path, middle, target, rest, aside)[3].mean() >= probability
+            low, high = (low, middle) if enough else (middle, high)
+        place = high
+        if aside == 0.0:
+            aside = _best_at(outcomes, path, place, target, rest)
+    return _plan_at(outcomes, path, place, target, rest, aside)
+
+
+def needed(path: Path, target_loss: float) -> np.ndarray:
+    """The smallest budget at which each draw's expected loss is at the target, FLOP, dims (draw,); inf where none."""
+    lowest = np.minimum.accumulate(path.log_curve, axis=1)
+    gap = lowest - np.log(target_loss)
+    first = np.argmax(gap <= 0, axis=1)
+    rows = np.arange(len(gap))
+    before = np.maximum(first - 1, 0)
+    log_c = np.log(path.budgets)
+    a, b = gap[rows, before], gap[rows, first]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(first > 0, a / (a - b), 1.0)
+    found = np.exp(log_c[before] + np.clip(np.nan_to_num(part, nan=1.0), 0, 1) * (log_c[first] - log_c[before]))
+    return np.where((gap <= 0).any(axis=1), found, np.inf)
+
+
+def fan(outcomes: Outcomes, path: Path, ci_prob: float = 0.9) -> list[dict[str, float]]:
+    """Quantiles of the loss that will be seen, noise included, over budgets: for the figure."""
+    seen = outcomes.new_run(path.log_curve, path.training_flops)
+    low, high = tail_probs(ci_prob)
+    lower, q1, median, q3, upper = np.quantile(seen, [low, 0.25, 0.5, 0.75, high], axis=0)
+    columns = {
+        "flops": path.budgets,
+        "params": path.params,
+        "tokens": path.tokens,
+        "lower": lower,
+        "q25": q1,
+        "median": median,
+        "q75": q3,
+        "upper": upper,
+    }
+    return [{k: float(v[j]) for k, v in columns.items()} for j in range(len(path.budgets))]
+
+
+def _unattainable(
+    outcomes: Outcomes,
+    target: float,
+    probability: float,
+    limits: Limits,
+    serving_tokens: float,
+    path: Path,
+    reached: np.ndarray,
+) -> str:
+    best = int(np.argmax(reached))
+    text = (
+        f"A loss of {target:g} cannot be reached with probability {probability:g} by 1e32 FLOP: at most "
+        f"{_floor(reached[best])} is attainable, with {format_count(path.params[best])} parameters and "
+        f"{format_count(path.tokens[best])} tokens ({format_flop(path.budgets[best])} FLOP)."
+    )
+    binding = []
+    for name, words in (("max_tokens", "tokens"), ("max_params", "parameters"), ("sizes", "sizes on offer")):
+        if getattr(limits, name):
+            freed = _without(limits, name)
+            other = trace(outcomes, path.budgets, freed, serving_tokens)
+            p = outcomes.p_reached(target, other.log_curve, other.training_flops).mean(axis=0)
+            if p.max() >= probability:
+                c = other.budgets[np.argmax(p >= probability)]
+                binding.append(f"The limit on {words} binds: without it about {format_flop(c)} FLOP would do.")
+    if binding:
+        return " ".join([text, *binding])
+    # Far out a discrepancy may grow faster than the laws fall: more compute is then no surer.
+    lowest = np.quantile(outcomes.new_run(path.log_curve, path.training_flops), probability, axis=0)
+    surest = int(np.argmin(lowest))
+    where = format_flop(path.budgets[surest])
+    return f"{text} With that probability, {where} FLOP reach {_ceil(lowest[surest])}."
+
+
+def _without(limits: Limits, name: str) -> Limits:
+    if name == "sizes":
+        return replace(limits, sizes=())
+    return replace(limits, max_tokens=None) if name == "max_tokens" else replace(limits, max_params=None)
+
+
+def _floor(p: float) -> str:
+    return f"{np.floor(p * 1000) / 1000:.3f}"
+
+
+def _ceil(loss: float) -> str:
+    return f"{np.ceil(loss * 1000) / 1000:.3f}"

@@ -1,0 +1,6 @@
+"""A model as compiled programs: density, modes, coordinates, samplers, and what tells two computations apart."""
+
+import lazy_loader
+
+# The names are in `__init__.pyi`; each is imported when it is first used.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .result import Suggestions as Suggestions
+from .suggesting import suggest as suggest

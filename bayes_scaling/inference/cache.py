@@ -1,0 +1,120 @@
+"""Finished posteriors in the user's cache directory, so that no two commands sample the same one.
+
+A posterior is known by everything that determines it: law, priors, noise, data, settings, versions, source. Files are
+the netCDF of `storage`, moved into place when whole, so that two processes never see half of one; what is damaged is
+made again. The files used longest ago go first when all together outgrow `BAYES_SCALING_CACHE_LIMIT`, in megabytes
+(default 1000; 0 keeps and uses none).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from bayes_scaling.base.errors import DataError
+from bayes_scaling.base.files import cache_folder
+from bayes_scaling.base.platforms import asked
+from bayes_scaling.base.settings import Settings
+from bayes_scaling.engine.backend import jax_ready
+from bayes_scaling.engine.fingerprint import fit_key, identity
+from bayes_scaling.inference.cache_contents import POSTERIORS, limit
+from bayes_scaling.inference.result import Fit
+from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
+from bayes_scaling.laws.law import ScalingLaw
+from bayes_scaling.laws.noise import Noise
+from bayes_scaling.runs.runs import Runs
+
+# A temporary file older than this, seconds, was left by a process that was killed.
+ABANDONED = 3600.0
+
+_WRITER = ThreadPoolExecutor(1, thread_name_prefix="bayes-scaling-cache")
+_PENDING: dict[str, Future[None]] = {}
+_LOCK = threading.Lock()
+
+
+def cache_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> str | None:
+    """A hash of everything that the draws depend on; None where it cannot be told, or nothing is to be kept."""
+    if limit() == 0:
+        return None
+    jax_ready()
+    model = identity(law, noise)
+    if model is None:
+        return None
+    parts = (fit_key(runs, law, noise, settings), model, asked())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+
+
+def find(key: str, runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> Fit | None:
+    """The posterior kept under `key`, or None where there is none, or what there is cannot be read."""
+    with _LOCK:
+        pending = _PENDING.get(key)
+    if pending is not None:
+        pending.result()
+    path = _path(key)
+    if saved_key(path) != fit_key(runs, law, noise, settings):
+        return None
+    try:
+        found = load_fit(path, law)
+    except DataError:  # truncated or damaged: sampled again, and the file replaced
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # those used longest ago go first
+    return replace(found, runs=runs, law=law, noise=noise, settings=settings, cached=True)
+
+
+def keep(key: str, fit: Fit) -> None:
+    """Write `fit` under `key`, beside whatever comes next: a result does not wait for it, only the end of the process.
+
+    Where it cannot be written, nothing is kept.
+    """
+    with _LOCK:
+        _PENDING[key] = _WRITER.submit(_write, key, fit)
+
+
+def flush() -> None:
+    """Wait until everything is written."""
+    with _LOCK:
+        pending = list(_PENDING.values())
+    for future in pending:
+        future.result()
+
+
+def _write(key: str, fit: Fit) -> None:
+    try:
+        # A full disk speaks through h5py in several ways; none of them is the user's concern here.
+        with contextlib.suppress(DataError, OSError, RuntimeError, ValueError):
+            save_fit(fit, _path(key))
+            prune()
+    finally:
+        with _LOCK:
+            _PENDING.pop(key, None)
+
+
+def prune() -> None:
+    """Delete the files used longest ago until the rest keep to the limit, and what killed processes left."""
+    files = []
+    for path in cache_folder(POSTERIORS).iterdir():
+        with contextlib.suppress(OSError):  # another process may have been quicker
+            status = path.stat()
+            if path.name.startswith("."):
+                if time.time() - status.st_mtime > ABANDONED:
+                    path.unlink()
+                continue
+            files.append((status.st_mtime, status.st_size, path))
+    total, most = sum(size for _, size, _ in files), limit()
+    for _, size, path in sorted(files):
+        if total <= most:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= size
+
+
+def _path(key: str) -> Path:
+    return cache_folder(POSTERIORS) / f"{key}.nc"

@@ -1,0 +1,110 @@
+"""Several posteriors with weights, treated as one: what forecasts and frontiers average over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayes_scaling.base.errors import Notice, UsageError
+from bayes_scaling.inference.result import Fit
+from bayes_scaling.prediction.weights import Averaging
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Fits of one table and their weights.
+
+    Parameters
+    ----------
+    fits
+        One a law.
+    weights
+        dims (law,), summing to one.
+    basis
+        Where the weights come from, in words.
+    averaging
+        The validated rule by which forecasts blend the laws and widen with distance; None for a plain mixture of the
+        laws, each believed as it stands.
+    told
+        What was noticed when the weights were learned.
+    """
+
+    fits: tuple[Fit, ...]
+    weights: np.ndarray
+    basis: str = ""
+    averaging: Averaging | None = None
+    told: tuple[Notice, ...] = ()
+
+    @property
+    def law_weights(self) -> dict[str, float]:
+        return {fit.law.name: float(w) for fit, w in zip(self.fits, self.weights, strict=True)}
+
+    @property
+    def name(self) -> str:
+        return self.fits[0].law.name if len(self.fits) == 1 else "average"
+
+    @property
+    def draw_weights(self) -> np.ndarray:
+        """Weight of each draw, laws joined in order, dims (draw,)."""
+        return np.concatenate([np.full(f.n_draws, w / f.n_draws) for f, w in zip(self.fits, self.weights, strict=True)])
+
+    @property
+    def draw_laws(self) -> np.ndarray:
+        """Law of each draw, dims (draw,)."""
+        return np.concatenate([np.full(f.n_draws, f.law.name, dtype=object) for f in self.fits])
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        return tuple(dict.fromkeys([*(n for f in self.fits for n in f.notices), *self.told]))
+
+    @property
+    def ok(self) -> bool:
+        return all(f.ok for f, w in zip(self.fits, self.weights, strict=True) if w > 0)
+
+
+def validated(fits: Sequence[Fit], rule: Averaging, told: Sequence[Notice] = ()) -> Ensemble:
+    """The fits under a rule learned by forward validation; a failed fit is left out and its weight shared."""
+    good = tuple(f for f in fits if f.ok) or tuple(fits)
+    weights = np.array([rule.weights[f.law.name] for f in good])
+    return Ensemble(good, weights / weights.sum(), rule.basis, rule, tuple(told))
+
+
+def ensemble(
+    fits: Fit | Ensemble | Sequence[Fit], weights: Sequence[float] | Mapping[str, float] | None = None, basis: str = ""
+) -> Ensemble:
+    """One or several fits as an `Ensemble`.
+
+    Parameters
+    ----------
+    weights
+        One a fit, or by law name; equal where None. Scaled to sum to one.
+
+    Raises
+    ------
+    UsageError
+        If fits are of different tables, or the weights do not match or are not usable.
+    """
+    if isinstance(fits, Ensemble):
+        return fits
+    members: tuple[Any, ...] = (fits,) if isinstance(fits, Fit) else tuple(fits)
+    if not members:
+        raise UsageError("An average needs at least one fit.")
+    if len({f.runs.sha256 for f in members}) > 1:
+        raise UsageError("Only fits of the same runs can be averaged; these come from different tables.")
+    if weights is None:
+        values = np.full(len(members), 1 / len(members))
+        basis = basis or "equal"
+    else:
+        if isinstance(weights, Mapping):
+            missing = [f.law.name for f in members if f.law.name not in weights]
+            if missing:
+                raise UsageError(f"No weight for {', '.join(missing)}; give one for each law.")
+            weights = [weights[f.law.name] for f in members]
+        values = np.asarray(weights, float)
+        if values.shape != (len(members),) or not np.all(np.isfinite(values)) or values.min() < 0 or values.sum() <= 0:
+            raise UsageError(f"Weights {list(weights)} do not fit {len(members)} laws: one each, none negative.")
+        basis = basis or "given"
+    return Ensemble(members, values / values.sum(), basis)

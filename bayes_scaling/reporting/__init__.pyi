@@ -1,0 +1,1 @@
+from .analysis import Report as Report, rebuild as rebuild, report as report
