@@ -163,7 +163,7 @@ WRITER = """
     import numpy as np
     from bayes_scaling import fit
     from bayes_scaling.inference import cache as posteriors
-    from bayes_scaling.storage import load_fit
+    from bayes_scaling.inference.storage import load_fit
 
     saved, rounds = sys.argv[1], int(sys.argv[2])
     made = load_fit(saved)

@@ -102,7 +102,7 @@ def test_listing():
 
 def test_listing_starts_at_once():
     program = (
-        "import sys; from bayes_scaling.datasets import list_datasets, card; [card(d.name) for d in "
+        "import sys; from bayes_scaling.runs.datasets import list_datasets, card; [card(d.name) for d in "
         "list_datasets()];"
         "print([m for m in ('pandas', 'numpy', 'pooch', 'requests') if m in sys.modules])"
     )

@@ -13,7 +13,7 @@ from bayes_scaling import fit, sample
 from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.base.progress import _CURRENT, Lines
 from bayes_scaling.base.settings import Settings
-from bayes_scaling.engine import nuts
+from bayes_scaling.engine import backend, nuts
 from bayes_scaling.engine import program as programs
 from bayes_scaling.engine.backend import key_of
 from bayes_scaling.engine.coordinates import learned, to_x, whitened
@@ -79,7 +79,7 @@ def test_known_constants_are_recovered(many):
 
 def test_same_seed_same_numbers_on_one_core_or_two(tiny_runs, small, monkeypatch):
     first = small(tiny_runs, random_seed=5)
-    monkeypatch.setattr(programs, "cores", lambda: 1)
+    monkeypatch.setattr(backend, "cores", lambda: 1)
     again = small(tiny_runs, random_seed=5)
     other = small(tiny_runs, random_seed=6)
     for name, values in first.draws().items():

@@ -134,7 +134,7 @@ def test_what_a_fleet_tells(here, tables):
 
 
 def test_order_company_and_chunks_change_nothing(here, tables, monkeypatch):
-    monkeypatch.setattr("bayes_scaling.fleets.CHUNK", 3)
+    monkeypatch.setattr("bayes_scaling.fleets.fitting.CHUNK", 3)
     some = dict(list(tables.items())[::-2])
     other = fleet(some, "chinchilla", **HOW)
     mine, theirs = draws_of(here), draws_of(other)
@@ -380,7 +380,7 @@ def test_dask_loses_nothing_when_a_worker_is_killed(here, tables, monkeypatch):
                 yield position, result
 
         monkeypatch.setattr(dispatch, "_elsewhere", watched)
-        monkeypatch.setattr("bayes_scaling.fleets.CHUNK", 1)
+        monkeypatch.setattr("bayes_scaling.fleets.fitting.CHUNK", 1)
         result = fleet(tables, "chinchilla", executor=executor, **HOW)
         assert killed
         assert_same(result, here)

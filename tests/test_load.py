@@ -292,7 +292,7 @@ def test_a_frame_of_good_numbers_survives_csv(rows):
 def test_reading_imports_no_engine(tmp_path):
     path = write(tmp_path, GOOD)
     program = (
-        "import sys; from bayes_scaling.load import load_runs; load_runs(sys.argv[1]);"
+        "import sys; from bayes_scaling.runs.loading import load_runs; load_runs(sys.argv[1]);"
         "print([m for m in ('jax', 'pymc', 'arviz', 'numpyro', 'pooch') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
