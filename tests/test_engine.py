@@ -14,7 +14,6 @@ from bayes_scaling.base.errors import DataError, UsageError
 from bayes_scaling.base.progress import _CURRENT, Lines
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine import backend, nuts
-from bayes_scaling.engine import program as programs
 from bayes_scaling.engine.backend import key_of
 from bayes_scaling.engine.coordinates import learned, to_x, whitened
 from bayes_scaling.engine.density import density
