@@ -170,9 +170,9 @@ WRITER = """
     key = "shared"
     truth = made.idata["posterior"]["alpha"].to_numpy()
     for i in range(rounds):
-        cache.keep(key, made)
-        cache.flush()
-        path = cache._path(key)
+        posteriors.keep(key, made)
+        posteriors.flush()
+        path = posteriors._path(key)
         found = load_fit(path)  # raises if it is half a file
         assert np.array_equal(found.idata["posterior"]["alpha"], truth)
     print("whole", rounds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -232,16 +233,28 @@ def test_identity_follows_what_is_computed_and_nothing_else(monkeypatch):
 
 
 def test_a_law_that_cannot_be_told_apart_is_not_kept():
+    """One that JAX does not run is told by how it is written; one whose Python is not all of it, not at all."""
     law, noise = specify("chinchilla")
+    strange = random.Random(3)
 
-    def only_pytensor(p, x):
-        import pytensor.tensor as pt
+    def only_pytensor(factor):
+        def formula(p, x):
+            import pytensor.tensor as pt
 
-        return pt.as_tensor_variable(p.E) + x.n
+            return pt.as_tensor_variable(p.E) + factor * x.n
 
-    assert identity(replace(law, formula=only_pytensor), noise) is None
-    assert identity(Subclass(**vars(law)), noise) is None
-    assert identity(law, replace(noise, likelihood=lambda *args: None)) is None
+        return formula
+
+    written = [identity(replace(law, formula=only_pytensor(factor)), noise) for factor in (1.0, 1.0, 2.0)]
+    assert written[0] == written[1] != written[2]
+    assert None not in written
+    assert identity(replace(law, formula=only_pytensor(strange)), noise) is None
+    called = replace(law, formula=lambda p, x: jax.pure_callback(strange.gauss, p.E, p.E, x.n))
+    assert identity(called, noise) is None
+    bases = {identity(law, noise), identity(Subclass(**vars(law)), noise)}
+    bases |= {identity(law, replace(noise, likelihood=lambda *args, sign=s: sign)) for s in (1, 2)}
+    assert len(bases) == 4
+    assert None not in bases
 
 
 def test_laws_of_one_name_have_programs_of_their_own(shelf, tiny_runs):

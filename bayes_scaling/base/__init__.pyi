@@ -25,6 +25,7 @@ from .platforms import asked as asked, device_for as device_for, on_accelerator 
 from .progress import beside_others as beside_others, reporter as reporter, reporting as reporting
 from .provenance import Stopwatch as Stopwatch, envelope as envelope, versions as versions
 from .settings import Settings as Settings
+from .written import Written as Written, written as written
 from .units import (
     FLOP_PER_PF_DAY as FLOP_PER_PF_DAY,
     format_count as format_count,

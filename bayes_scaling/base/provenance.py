@@ -18,7 +18,7 @@ from bayes_scaling.base.intervals import CI_KIND
 from bayes_scaling.base.platforms import used
 
 SCHEMA_VERSION = 1
-_PACKAGES = ("pymc", "pytensor", "arviz", "jax", "jaxlib", "numpyro", "blackjax", "numpy", "pandas", "xarray")
+_PACKAGES = ("pymc", "pytensor", "arviz", "jax", "jaxlib", "numpyro", "blackjax", "numpy", "scipy", "pandas", "xarray")
 
 
 @cache

@@ -9,7 +9,15 @@ from .backend import (
 )
 from .coordinates import Coordinates as Coordinates, learned as learned, to_x as to_x, whitened as whitened
 from .density import Data as Data, Density as Density
-from .fingerprint import fit_key as fit_key, identity as identity, priors_of as priors_of
+from .fingerprint import (
+    computation as computation,
+    fingerprint as fingerprint,
+    fit_key as fit_key,
+    identity as identity,
+    priors_of as priors_of,
+    table_key as table_key,
+    told_settings as told_settings,
+)
 from .model import (
     build as build,
     columns as columns,

@@ -1,19 +1,23 @@
-"""What a traced program depends on, as one hash: two models share it only if their traces are the same.
+"""The one definition of "the same computation", behind every cache, resumed report and checkpoint.
 
-A formula is known by what it computes, not by its name: it is traced on its own by JAX, which takes milliseconds, and
-the code that comes out is hashed. So a helper it calls, or a constant it closes over, counts as well.
+A law is known by what it computes, not by its name. Its functions count twice: as the code that JAX lowers them to (so
+a helper that they call, or a constant that they close over, counts as well), and as they are written (`base.written`),
+which tells functions that JAX cannot run, and what others may do otherwise on PyTensor. Where neither tells, there is
+no fingerprint, and nothing is reused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,36 +25,67 @@ import numpy as np
 from bayes_scaling.base.locate import PACKAGE
 from bayes_scaling.base.provenance import versions
 from bayes_scaling.base.settings import Settings
+from bayes_scaling.base.written import written
+from bayes_scaling.engine.backend import jax_ready
 from bayes_scaling.engine.model import columns
-from bayes_scaling.laws.law import Direct, ScalingLaw
+from bayes_scaling.laws.compute import SIX_ND, ComputeModel
+from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import NOISES, Noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.runs.runs import Runs
 
-# What prints and draws traces nothing; laws count by what they compute.
+# What prints and draws computes nothing; laws count by what they compute.
 _OUTSIDE = ("cli", "models", "reporting")
 # Their constants are baked into traces.
 _ENGINE = ("coordinates", "hmc", "modes", "nuts", "program", "rowsum", "slices")
 
 
-def identity(law: ScalingLaw, noise: Noise) -> str | None:
-    """A hash of everything that determines the programs of a law under a noise model, but for the shapes of tables.
+def fingerprint(*parts: Any) -> str | None:
+    """One hash of several parts, each of which prints as what it is; None where one of them is None: what cannot be
+    told makes the whole untold."""
+    if any(part is None for part in parts):
+        return None
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
-    That is: formula and derived constants, reference scale, priors to the last digit, the noise model, this package's
-    own source, versions of what traces, and precision. None where it cannot be told (a law or noise model
-    that is more than its fields, a formula that JAX cannot run): such programs are not kept.
+
+def computation(law: ScalingLaw, noise: Noise | None = None, compute: ComputeModel = SIX_ND) -> str | None:
+    """A hash of what a law computes whatever its priors: formula, derived constants, optimum, reference scale, inputs
+    and names of parameters; under a noise model and a compute model; by this package's own source, with the versions
+    and the precision in force.
+
+    None where it cannot be told: of functions that JAX cannot run, and that reach what has no source.
     """
-    if not _plain(law, noise):
+    jax_ready()  # its precision is part of what is told
+    noise = noise or NOISES["student_t"]
+    functions: list[Any] = [law.formula, law.derived, law.direct, law.optimum, law.optimum_exponent]
+    functions += [compute.flops, compute.tokens]
+    functions += [v for k, v in vars(noise).items() if k not in ("title", "parameters")]
+    # A class of the user's own may compute otherwise than its fields say.
+    functions += [type(v) for v in (law, noise, compute)]
+    how = written(*functions)
+    names = (tuple(law.parameters), tuple(noise.parameters), law.inputs, law.scale, compute.six_nd)
+    told = fingerprint(how.digest, names, *_surroundings(), *_changeable())
+    if not how.complete:
+        lowered = _lowered(law, noise, compute)
+        return fingerprint(told, lowered, *_files(functions)) if lowered else None
+    if told not in _LOWERED:
+        _LOWERED[told] = _lowered(law, noise, compute) or ""
+    return fingerprint(told, _LOWERED[told])
+
+
+# What was lowered of functions that are told in full: it takes tens of milliseconds.
+_LOWERED: dict[str | None, str] = {}
+
+
+def identity(law: ScalingLaw, noise: Noise) -> str | None:
+    """A hash of everything that determines the programs of a law under a noise model, but for the shapes of tables:
+    its `computation`, and every prior to the last digit. None where it cannot be told."""
+    priors = [p.prior for p in [*law.parameters.values(), *noise.parameters.values()]]
+    strange = [written(prior) for prior in priors if type(prior) is not Prior]
+    if not all(found.complete for found in strange):
         return None
-    try:
-        meaning = _meaning(law, noise)
-    except Exception:  # a formula is anyone's code: one that runs on PyTensor only is allowed
-        return None
-    priors = [
-        (name, p.prior.family, p.prior.arguments) for name, p in [*law.parameters.items(), *noise.parameters.items()]
-    ]
-    parts = [repr(priors), repr(law.inputs), noise.name, meaning, *_files(law), *_surroundings(), *_changeable()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    told = [(prior.family, prior.arguments) for prior in priors]
+    return fingerprint(computation(law, noise), told, [found.digest for found in strange])
 
 
 def priors_of(law: ScalingLaw, noise: Noise) -> dict[str, str]:
@@ -58,63 +93,71 @@ def priors_of(law: ScalingLaw, noise: Noise) -> dict[str, str]:
     return {k: str(v.prior) for k, v in {**law.parameters, **noise.parameters}.items()}
 
 
-def fit_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> str:
-    """A hash that two fits share exactly when they are the same computation."""
-    parts = {
-        "runs": runs.sha256,
-        "inputs": {
-            k: hashlib.sha256(np.asarray(v).tobytes()).hexdigest() for k, v in columns(law, noise, runs).items()
-        },
-        "law": law.signature,
-        "noise": noise.name,
-        "priors": priors_of(law, noise),
-        "settings": asdict(settings),
-        "versions": {k: versions().get(k) for k in ("bayes_scaling", "jax", "numpyro")},
-    }
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:24]
+def fit_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> str | None:
+    """A hash that two fits share exactly when they are the same computation; None where that cannot be told."""
+    return fingerprint(
+        identity(law, noise), law.name, runs.sha256, table_key(columns(law, noise, runs)), told_settings(settings)
+    )
 
 
-def _plain(law: ScalingLaw, noise: Noise) -> bool:
-    """Whether law and noise are no more than the fields looked at here."""
-    known = NOISES.get(noise.name)
-    if type(law) is not ScalingLaw or type(noise) is not Noise or known is None:
-        return False
-    if known.likelihood is not noise.likelihood or list(known.parameters) != list(noise.parameters):
-        return False
-    return all(type(p.prior) is Prior for p in [*law.parameters.values(), *noise.parameters.values()])
+def told_settings(settings: Settings) -> str:
+    """Settings as text."""
+    return json.dumps(asdict(settings), sort_keys=True)
 
 
-def _meaning(law: ScalingLaw, noise: Noise) -> str:
-    """The curve, the derived constants and the scale of the noise, as lowered code."""
+def table_key(frame: Any) -> str:
+    """A hash of a table's columns: a mapping of names to arrays of numbers, dims (run,)."""
+    digest = hashlib.sha256()
+    for name in sorted(frame):
+        digest.update(name.encode() + b"\0" + np.ascontiguousarray(frame[name], dtype="<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _lowered(law: ScalingLaw, noise: Noise, compute: ComputeModel) -> str | None:
+    """What the functions compute, as lowered code; None where JAX does not run formula, derived constants or noise,
+    or the code leads back into Python, which it does not show."""
     import jax
     import jax.numpy as jnp
 
     number = jax.ShapeDtypeStruct((), jnp.float64)
     column = jax.ShapeDtypeStruct((3,), jnp.float64)
+    free = dict.fromkeys(law.parameters, number)
 
-    def parts(p: Any, x: Any, q: Any, decades: Any) -> Any:
+    def curve(p: Any, x: Any, q: Any, decades: Any) -> Any:
         return law.loss(p, x), law.derived_values(p), noise.scale(q, decades)
 
-    arguments = (
-        dict.fromkeys(law.parameters, number),
-        dict.fromkeys(law.inputs, column),
-        dict.fromkeys(noise.parameters, number),
-        column,
-    )
-    return str(jax.jit(parts).lower(*arguments).as_text())
+    def best(p: Any, flops: Any) -> Any:
+        space = SimpleNamespace(**p)
+        size = law.optimum and law.optimum(space, law.scale, flops)
+        return size, law.optimum_exponent and law.optimum_exponent(space), compute.tokens(flops, flops)
+
+    parts = [_code(curve, free, dict.fromkeys(law.inputs, column), dict.fromkeys(noise.parameters, number), column)]
+    parts.append(_code(best, free, column))
+    if parts[0] is None or parts[1] is None:
+        return None
+    return "\0".join(str(part) for part in parts)
 
 
-def _files(law: ScalingLaw) -> Iterator[str]:
-    """The files that the law's functions are written in: a formula may do otherwise on PyTensor than on JAX."""
-    pending: list[Any] = [law.formula, *law.derived.values()]
-    homes = set()
+def _code(function: Callable[..., Any], *arguments: Any) -> str | None:
+    import jax
+
+    try:
+        text = str(jax.jit(function).lower(*arguments).as_text())
+    except Exception:  # a formula is anyone's code: one that runs on PyTensor only is allowed
+        return None
+    return None if "callback" in text else text
+
+
+def _files(functions: list[Any]) -> Iterator[str]:
+    """The files that functions are written in, where how they are written is not all that they do."""
+    pending, homes = [*functions], set()
     while pending:
         item = pending.pop()
+        if isinstance(item, dict):
+            pending += item.values()
+            continue
         homes.add(str(getattr(item, "__module__", "")))
-        inner = [
-            getattr(item, name, None) for name in ("formula", "function", "rule", "inverse", "func", "__wrapped__")
-        ]
-        pending += [v for v in inner if callable(v) or isinstance(v, Direct)]
+        pending += [v for v in vars(item).values() if callable(v)] if hasattr(item, "__dict__") else []
     for home in sorted(homes):
         path = getattr(sys.modules.get(home), "__file__", None)
         if path and Path(path).is_file():
@@ -152,5 +195,5 @@ def _changeable() -> Iterator[str]:
     config = getattr(sys.modules.get("pytensor"), "config", None)
     yield str(getattr(config, "floatX", "float64"))
     for name in _ENGINE:
-        values = vars(sys.modules[f"bayes_scaling.engine.{name}"]).items()
+        values = vars(importlib.import_module(f"bayes_scaling.engine.{name}")).items()
         yield repr(sorted((k, v) for k, v in values if k.isupper() and isinstance(v, int | float)))

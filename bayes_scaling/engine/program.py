@@ -285,7 +285,7 @@ class Program:
         )
 
 
-_PROGRAMS: dict[Any, Program] = {}
+_PROGRAMS: dict[str, Program] = {}
 _PROGRAMS_LOCK = threading.Lock()
 # PyMC models are built one at a time, whichever thread turns out to need one.
 _BUILDING = threading.Lock()
@@ -294,19 +294,20 @@ _BUILDING = threading.Lock()
 def program_for(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> Program:
     """The program of a law under a noise model: one in a process, whatever the table.
 
-    PyMC is imported, and the model built, only where something has to be traced.
+    PyMC is imported, and the model built, only where something has to be traced. A model that cannot be told from
+    others (see `fingerprint`) has a program made for it each time.
     """
-    priors = tuple((k, v.prior) for k, v in [*law.parameters.items(), *noise.parameters.items()])
-    functions = (law.formula, *law.derived.values(), noise.likelihood)
-    key = (law.name, law.scale, law.inputs, noise.name, priors, *functions)
+    jax_ready()
+    name = identity(law, noise)
+    if name is None:
+        return _program(law, noise, frame, None)
     with _PROGRAMS_LOCK:
-        if key not in _PROGRAMS:
-            jax_ready()
-            _PROGRAMS[key] = _program(law, noise, frame)
-        return _PROGRAMS[key]
+        if name not in _PROGRAMS:
+            _PROGRAMS[name] = _program(law, noise, frame, name)
+        return _PROGRAMS[name]
 
 
-def _program(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> Program:
+def _program(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray], name: str | None) -> Program:
     # Two rows will do, since tables are inputs.
     few = {name: np.asarray(v[:2], float) for name, v in frame.items()}
 
@@ -317,7 +318,6 @@ def _program(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]) -> 
             labels = [str(i) for i in range(len(few["log_loss"]))]
             return density(build_columns(law, noise, few, labels), rowwise=True)
 
-    name = identity(law, noise)
     outline = exports.load_outline(name) if name else None
     if outline is not None:
         return Program(deferred(outline, few, whole, rowwise=True), name)

@@ -8,6 +8,7 @@ to one, so that the evidence is that of the simpler model.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,9 @@ import numpy as np
 
 from bayes_scaling.engine.backend import jax_ready
 from bayes_scaling.engine.density import Data, Density
+from bayes_scaling.engine.fingerprint import computation, fingerprint
 from bayes_scaling.engine.model import columns
-from bayes_scaling.engine.program import Program, program_for
+from bayes_scaling.engine.program import Program
 from bayes_scaling.engine.tables import Table
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.law import Parameter, Scale, ScalingLaw
@@ -111,18 +113,21 @@ def can_vary(fit: Fit, to: Variation) -> bool:
 
 
 _PROGRAMS: dict[str, Program] = {}
+_LOCK = threading.Lock()
 
 
 def varied_program(fit: Fit) -> Program:
-    """The program of a fit's law under any variation."""
+    """The program of a fit's law under any variation: one in a process, whichever thread asks first. Of a law that
+    cannot be told, made each time."""
     supports = {name: p.support for name, p in as_fitted(fit).priors.items()}
-    key = f"{fit.law.signature}|{sorted(supports.items())}"
-    if key not in _PROGRAMS:
-        jax_ready()
-        fitted = program_for(fit.law, fit.noise, columns(fit.law, fit.noise, fit.runs)).identity
-        kept = fitted and f"{fitted} varied {sorted(supports.items())}"
-        _PROGRAMS[key] = Program(_density(fit.law, supports), kept)
-    return _PROGRAMS[key]
+    jax_ready()
+    key = fingerprint(*(computation(fit.law, noise) for noise in NOISES.values()), "varied", list(supports.items()))
+    if key is None:
+        return Program(_density(fit.law, supports))
+    with _LOCK:
+        if key not in _PROGRAMS:
+            _PROGRAMS[key] = Program(_density(fit.law, supports), key)
+        return _PROGRAMS[key]
 
 
 def varied_table(fit: Fit, to: Variation) -> Table:

@@ -14,18 +14,18 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from bayes_scaling.base.intervals import tail_probs
-from bayes_scaling.base.provenance import versions
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine.backend import limited_to, parallel
 from bayes_scaling.engine.coordinates import Coordinates, learned, whitened
+from bayes_scaling.engine.fingerprint import fingerprint, identity, table_key, told_settings
 from bayes_scaling.engine.model import specify
 from bayes_scaling.engine.program import Program, program_for
 from bayes_scaling.engine.tables import Table
@@ -93,22 +93,13 @@ class Chunk:
         base = get_law(self.law).with_scale(params=params, tokens=tokens)
         return specify(base, self.noise, {k: Prior.parse(v) for k, v in self.priors.items()})
 
-    @property
-    def key(self) -> str:
-        """A hash that two chunks share exactly when they are the same computation."""
+    @cached_property
+    def key(self) -> str | None:
+        """A hash that two chunks share exactly when they are the same computation; None where that cannot be told."""
         law, noise = self.specify()
-        told: list[Any] = [
-            law.signature,
-            noise.name,
-            {k: str(v.prior) for k, v in noise.parameters.items()},
-            self.names,
-        ]
-        told += [self.seeds, asdict(self.settings), self.ci_prob, self.evidence, self.keep_draws, versions()]
-        digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
-        for frame in self.frames:
-            for name in sorted(frame):
-                digest.update(name.encode() + np.ascontiguousarray(frame[name], dtype="<f8").tobytes())
-        return digest.hexdigest()[:24]
+        tables = [table_key(frame) for frame in self.frames]
+        asked = (law.name, self.names, self.seeds, self.ci_prob, self.evidence, self.keep_draws)
+        return fingerprint(identity(law, noise), told_settings(self.settings), asked, tables)
 
 
 def seed_of(random_seed: int, name: str) -> int:

@@ -34,11 +34,12 @@ def dispatched(
     executor
         None takes this process's threads, one a core.
     folder
-        Where results are kept as they come, and found again by a later call that was asked the same.
+        Where results are kept as they come, and found again by a later call that was asked the same; not those of
+        laws that cannot be told apart.
     """
     waiting = []
     for i, chunk in enumerate(chunks):
-        kept = _read(folder, chunk) if folder else None
+        kept = _read(folder, chunk) if folder and chunk.key else None
         if kept is None:
             waiting.append(i)
         else:
@@ -48,7 +49,7 @@ def dispatched(
     run = _elsewhere(chunks, waiting, executor) if executor is not None else _here(chunks, waiting)
     with contextlib.closing(run):
         for i, result in run:
-            if folder:
+            if folder and chunks[i].key:
                 _write(folder, chunks[i], result)
             yield i, result
 
@@ -111,7 +112,7 @@ def _write(folder: Path, chunk: Chunk, result: dict[str, np.ndarray]) -> None:
 
 def forget(folder: Path, chunks: Sequence[Chunk]) -> None:
     """Remove what was kept of these chunks, and the folder where nothing else is in it."""
-    for chunk in chunks:
+    for chunk in filter(lambda c: c.key, chunks):
         with contextlib.suppress(OSError):
             _path(folder, chunk).unlink()
     with contextlib.suppress(OSError):

@@ -9,7 +9,6 @@ made again. The files used longest ago go first when all together outgrow `BAYES
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 import time
@@ -21,8 +20,7 @@ from bayes_scaling.base.errors import DataError
 from bayes_scaling.base.files import cache_folder
 from bayes_scaling.base.platforms import asked
 from bayes_scaling.base.settings import Settings
-from bayes_scaling.engine.backend import jax_ready
-from bayes_scaling.engine.fingerprint import fit_key, identity
+from bayes_scaling.engine.fingerprint import fingerprint, fit_key
 from bayes_scaling.inference.cache_contents import POSTERIORS, limit
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
@@ -42,12 +40,7 @@ def cache_key(runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> 
     """A hash of everything that the draws depend on; None where it cannot be told, or nothing is to be kept."""
     if limit() == 0:
         return None
-    jax_ready()
-    model = identity(law, noise)
-    if model is None:
-        return None
-    parts = (fit_key(runs, law, noise, settings), model, asked())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
+    return fingerprint(fit_key(runs, law, noise, settings), asked())
 
 
 def find(key: str, runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings) -> Fit | None:

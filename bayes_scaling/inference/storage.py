@@ -117,7 +117,7 @@ def saved_key(path: Path | str) -> str | None:
     try:
         with h5py.File(path, "r") as handle:
             note: Mapping[str, Any] = json.loads(handle.attrs["bayes_scaling"])
-            return str(note["key"])
+            return None if note["key"] is None else str(note["key"])
     except (OSError, KeyError, ValueError):
         return None
 

@@ -9,7 +9,6 @@ directly (`direct`), in which case the contribution becomes the derived one.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
@@ -189,12 +188,6 @@ class ScalingLaw:
             optimum=optimum,
             optimum_exponent=exponent,
         )
-
-    @property
-    def signature(self) -> str:
-        """What distinguishes two fits of this law: name, priors and reference scale, as a short hash."""
-        text = "|".join([self.name, str(self.scale), *(f"{k}~{v.prior}" for k, v in self.parameters.items())])
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __repr__(self) -> str:
         priors = "\n".join(f"  {k} ~ {v.prior}" for k, v in self.parameters.items())

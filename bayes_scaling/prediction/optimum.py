@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.engine.fingerprint import computation
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.laws.law import ScalingLaw
 
@@ -52,15 +53,15 @@ def optimal_params(
     return np.asarray(search(draws, budgets, low, high))
 
 
-_SEARCHES: dict[tuple[str, str], Any] = {}
+_SEARCHES: dict[str, Any] = {}
 
 
 def _search(law: ScalingLaw, compute: ComputeModel) -> Any:
-    """The compiled search of one law, kept for the life of the process."""
-    key = (law.signature, compute.name)
-    if key not in _SEARCHES:
-        _SEARCHES[key] = _compile_search(law, compute)
-    return _SEARCHES[key]
+    """The compiled search of one law, kept for the life of the process; of one that cannot be told, made each time."""
+    key = computation(law, compute=compute)
+    if key is None:
+        return _compile_search(law, compute)
+    return _SEARCHES.setdefault(key, _SEARCHES.get(key) or _compile_search(law, compute))
 
 
 def _compile_search(law: ScalingLaw, compute: ComputeModel) -> Any:

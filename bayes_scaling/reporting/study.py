@@ -174,7 +174,8 @@ def _fit_and_save(runs: Runs, law: ScalingLaw, noise: Noise, asked: Request, pat
 
 
 def _saved(path: Path, runs: Runs, law: ScalingLaw, noise: Noise, asked: Request) -> Fit | None:
-    if not path.exists() or saved_key(path) != fit_key(runs, law, noise, asked.settings):
+    key = fit_key(runs, law, noise, asked.settings) if path.exists() else None
+    if key is None or saved_key(path) != key:
         return None
     try:
         return with_ci(replace(load_fit(path, law), runs=runs, law=law, noise=noise), asked.ci_prob)
