@@ -16,7 +16,8 @@ import pytest
 import bayes_scaling as bs
 from bayes_scaling.base.errors import DataError, Notice, UsageError
 from bayes_scaling.inference.storage import load_fit
-from bayes_scaling.reporting import Report, rebuild, report, trust_prose
+from bayes_scaling.reporting import Report, advice, rebuild, report
+from bayes_scaling.reporting import sections as section_list
 from bayes_scaling.reporting.page import command, json_for_script, make, plain, to_csv
 from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of
 
@@ -163,6 +164,17 @@ def test_every_section_was_made(page: str) -> None:
         assert f'id="{anchor}"' in page
 
 
+def test_a_section_is_one_file_and_one_line_of_the_list() -> None:
+    files = {p.stem for p in Path(section_list.__file__).parent.glob("*.py")} - {"__init__"}
+    assert set(section_list.ORDER) == files
+    found = section_list.sections()
+    assert len({s.key for s in found}) == len(found)
+    before: set[str] = set()
+    for section in found:
+        assert not section.within or section.within in before
+        before.add(section.key)
+
+
 def test_what_to_run_next_is_told_with_its_worth(made: Report, page: str) -> None:
     body = made.data["next"]
     assert body["suggestions"][0].keys() >= {"params", "tokens", "flops", "gain", "gain_per_flop"}
@@ -186,7 +198,7 @@ def test_how_far_to_trust_it_follows_the_loss_and_stands_at_the_top(page: str) -
 
 def _advised(data: dict[str, Any], **changes: Any) -> str:
     body = {**data["backtest"], **changes}
-    return plain(trust_prose.verdict({**data, "backtest": body}).text)
+    return plain(advice.verdict({**data, "backtest": body}).text)
 
 
 def test_the_advice_follows_from_the_numbers(made: Report) -> None:

@@ -72,20 +72,20 @@ class Report:
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        from bayes_scaling.reporting import prose
+        from bayes_scaling.reporting.answer import headline
         from bayes_scaling.reporting.page import plain
 
         lines = [f"Report on {self.data['asked']['name']}: {self.page}"]
         if not self.ok:
             lines.append("  FAILED: part of it did not pass its checks; the page says which.")
-        lines += [f"  {plain(sentence.text)}" for sentence in prose.headline(self.data)]
+        lines += [f"  {plain(sentence.text)}" for sentence in headline(self.data)]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from bayes_scaling.reporting import prose
+        from bayes_scaling.reporting.answer import headline
         from bayes_scaling.reporting.blocks import say
 
-        items = "".join(say("<li>{text}</li>", text=s.text) for s in prose.headline(self.data))
+        items = "".join(say("<li>{text}</li>", text=s.text) for s in headline(self.data))
         failed = "" if self.ok else "<p><b>Part of it did not pass its checks.</b></p>"
         return f"<div><p>Report: <code>{escape(str(self.page))}</code></p>{failed}<ul>{items}</ul></div>"
 
@@ -193,20 +193,23 @@ def _writable(path: Path) -> None:
 
 def _numbers(found: Study) -> tuple[dict[str, Any], dict[str, str]]:
     """The numbers of each section; what went wrong with those that have none."""
-    from bayes_scaling.reporting.sections import SECTIONS
+    from bayes_scaling.reporting.sections import sections
 
-    sections: dict[str, Any] = {}
+    numbers: dict[str, Any] = {}
     failures: dict[str, str] = {}
-    for section in SECTIONS:
+    for section in sections():
+        if section.within in failures:
+            continue
         reporter().stage(f"Report: {section.title}")
         try:
-            sections[section.key] = section.numbers(found)
+            made = section.numbers(found)
+            numbers[section.place] = {**numbers[section.within], **made} if section.within else made
         except DataError:
             raise
         except Exception as error:  # one section less is better than no report; its place says what is missing
-            sections[section.key] = None
-            failures[section.key] = f"{type(error).__name__}: {error}"
-    return sections, failures
+            numbers[section.place] = None
+            failures[section.place] = f"{type(error).__name__}: {error}"
+    return numbers, failures
 
 
 def _assemble(

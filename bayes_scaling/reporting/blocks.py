@@ -1,12 +1,18 @@
-"""What a section is made of: sentences, tables, figures and notes, in the order they are read."""
+"""What a report is made of: sections, and in them sentences, tables and figures in the order they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from bayes_scaling.reporting.study import Study
+
+Data = Mapping[str, Any]
+"""What report.json holds."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,8 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: `rows`, whole and unrounded, become the CSV; `columns` say what the page prints of them.
+    """A table: `rows`, whole and unrounded, become the CSV, nested values as columns of their own; `columns` say what
+    the page prints of them.
 
     Without columns a table is a CSV only.
     """
@@ -87,6 +94,40 @@ class Figure:
     @property
     def kind(self) -> str:
         return "figure"
+
+
+Block = Prose | Figure | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section: numbers, and a view of them.
+
+    Parameters
+    ----------
+    key
+        Its key in report.json and its anchor on the page.
+    title
+        Its heading.
+    numbers
+        Computes what stands under `key`: a JSON-like dict.
+    view
+        Turns the whole report's data into blocks.
+    within
+        The key of an earlier section that this one is a part of: its numbers join that section's, its blocks follow
+        that section's, under the same heading.
+    """
+
+    key: str
+    title: str
+    numbers: Callable[[Study], dict[str, Any]]
+    view: Callable[[Data], list[Block]]
+    within: str = ""
+
+    @property
+    def place(self) -> str:
+        """The key in report.json under which its numbers stand."""
+        return self.within or self.key
 
 
 def say(template: str, **values: Any) -> Markup:

@@ -21,12 +21,12 @@ import vl_convert
 from markupsafe import Markup
 
 from bayes_scaling.base.files import finite
-from bayes_scaling.reporting import prose, theme, trust_prose
+from bayes_scaling.reporting import answer, theme
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Figure, Prose, Table, flat, say
+from bayes_scaling.reporting.blocks import Figure, Prose, Section, Table, flat, say
 from bayes_scaling.reporting.glossary import TERMS
 from bayes_scaling.reporting.references import SOURCES
-from bayes_scaling.reporting.sections import SECTIONS, Section
+from bayes_scaling.reporting.sections import sections
 from bayes_scaling.runs.datasets import is_dataset
 
 STILL_WIDTH = 960
@@ -47,10 +47,13 @@ class Made:
 def make(data: Mapping[str, Any]) -> Made:
     """The page, tables and figures of a report's data."""
     written: dict[str, str] = {}
-    sections = []
-    for section in SECTIONS:
+    shown: dict[str, dict[str, Any]] = {}
+    for section in sections():
         blocks = [_render(block, written) for block in _view(section, data)]
-        sections.append({"key": section.key, "title": section.title, "blocks": blocks})
+        if section.within:
+            shown[section.within]["blocks"] += blocks
+        else:
+            shown[section.key] = {"key": section.key, "title": section.title, "blocks": blocks}
     page = (
         _environment()
         .get_template("template.html.j2")
@@ -58,11 +61,11 @@ def make(data: Mapping[str, Any]) -> Made:
             data=data,
             style=Markup(_text("style.css")),
             bundle=Markup(_bundle()),
-            sections=sections,
-            headline=[_sentence(p) for p in prose.headline(data)],
-            cautions=[_sentence(p) for p in (*trust_prose.cautions(data), *prose.cautions(data))],
-            tiles=tiles(data),
-            status=status(data),
+            sections=list(shown.values()),
+            headline=[_sentence(p) for p in answer.headline(data)],
+            cautions=[_sentence(p) for p in answer.cautions(data)],
+            tiles=answer.tiles(data),
+            status=answer.status(data),
             command=command(data),
             script=python_script(data),
             terms=TERMS,
@@ -74,7 +77,9 @@ def make(data: Mapping[str, Any]) -> Made:
 
 
 def _view(section: Section, data: Mapping[str, Any]) -> Sequence[Any]:
-    if data[section.key] is None:
+    if data[section.place] is None:
+        if section.within:  # said by the section that it is a part of
+            return []
         why = data["failures"].get(section.key, "its numbers are missing")
         return [Prose(f"This section could not be made: {why}", tone="failed")]
     try:
@@ -174,70 +179,6 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 def plain(text: str) -> str:
     """A sentence without its marks, for a terminal."""
     return str(Markup(_TAGS.sub("", text)).unescape()) if isinstance(text, Markup) else text
-
-
-def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The three or four numbers that stand large at the top."""
-    ci, out = w.prob(data["ci_prob"]), []
-    if data["forecast"]:
-        row = data["forecast"]["forecasts"][0]
-        out.append(_tile("loss of one new run", w.loss(row), f"{ci}: {w.loss_range(row)}", "nats per token"))
-    if data["frontier"]:
-        row = data["frontier"]["frontier"][0]
-        out.append(
-            _tile(
-                "best model size",
-                w.count(row["params"]["median"]),
-                f"{ci}: {w.count_range(row['params'])}",
-                "parameters",
-            )
-        )
-        out.append(
-            _tile(
-                "tokens to train it on",
-                w.count(row["tokens"]["median"]),
-                f"{ci}: {w.count_range(row['tokens'])}",
-                "tokens",
-            )
-        )
-    if data["forecast"]:
-        gain = data["forecast"]["tenfold"][0]["gain"]
-        lost = {k: -gain[k] for k in ("median",)} | {"lower": -gain["upper"], "upper": -gain["lower"]}
-        out.append(
-            _tile(
-                "what ten times the compute buys",
-                w.loss(lost),
-                f"{ci}: {w.loss_range(lost)}",
-                "nats per token",
-            )
-        )
-    return out
-
-
-def _tile(label: str, value: str, interval: str, unit: str) -> dict[str, str]:
-    return {"label": label, "value": value, "interval": interval, "unit": unit}
-
-
-def status(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether the report can be relied on: "failed", "warning" or "ok", in a line, with what was noticed."""
-    names = prose.titles(data)
-    rows = data["diagnostics"]["fits"] if data["diagnostics"] else []
-    failed = [names[r["law"]] for r in rows if r["verdict"] == "failed"]
-    notices = [n["message"] for n in data["warnings"]]
-    if data["ok"]:
-        warned = [names[r["law"]] for r in rows if r["verdict"] == "warning"]
-        but = f", the fit of {w.listed(warned)} with a warning" if warned else ""
-        line = f"All fits and evidence estimates passed their checks{but}."
-        return {"level": "warning" if notices else "ok", "line": line, "notices": notices}
-    parts = []
-    if failed:
-        parts.append(f"the fit of {w.listed(failed)} failed its checks")
-    if data["compare"] and any(n["code"] == "evidence_failed" for n in data["warnings"]):
-        parts.append("an evidence estimate failed its checks")
-    if data["failures"]:
-        parts.append(f"{w.plural(len(data['failures']), 'section')} could not be made")
-    line = f"Not to be relied on: {'; '.join(parts) or 'a part of it failed'}."
-    return {"level": "failed", "line": line, "notices": notices}
 
 
 def command(data: Mapping[str, Any]) -> str:

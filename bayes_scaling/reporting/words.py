@@ -78,3 +78,13 @@ def listed(items: Sequence[str]) -> str:
 
 def plural(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def beyond(decades: float, what: str = "compute") -> str:
+    """How far outside the runs, in decades and as a factor."""
+    if decades < 0.05:
+        return f"within the range of {what} that the runs cover"
+    amount = f"{decades:.1f} decade{'' if f'{decades:.1f}' == '1.0' else 's'}"
+    times = 10**decades
+    factor = f"{times:.1f}" if times < 3 else f"{times:.0f}" if times < 100 else f"{float(f'{times:.2g}'):,.0f}"
+    return f"{amount} of {what} beyond the runs (a factor of {factor})"

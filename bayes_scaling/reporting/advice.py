@@ -1,4 +1,4 @@
-"""What a careful colleague would say of the intervals, made from the back-test's numbers."""
+"""How far the intervals held in the back-test, and how to take them: for its section and for the first screen."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Prose, say
+from bayes_scaling.reporting.blocks import Data, Prose, say
 
-Data = Mapping[str, Any]
 FEW_CELLS, FEW_CUTS = 8, 2
 FAR = 1.0
 """Decades beyond which forecasts count as far, where some were that far."""
@@ -21,11 +20,6 @@ def percents(value: float) -> str:
 
 def decades(value: float) -> str:
     return f"{value:.1f} decade{'' if f'{value:.1f}' == '1.0' else 's'}"
-
-
-def farthest(folds: Sequence[Mapping[str, Any]]) -> float:
-    """Decades beyond its cut of the farthest forecast."""
-    return float(max(fold["decades"][1] for fold in folds))
 
 
 def verdict(data: Data) -> Prose:
@@ -137,59 +131,9 @@ def _advice(body: Mapping[str, Any], held: float) -> Any:
     )
 
 
-def made_how(data: Data) -> Prose:
-    """What was done, in the order it was done."""
-    folds = data["backtest"]["folds"]
-    text = say(
-        "At {cuts} along compute, every law was fitted again to the runs below the cut only. Laws were weighed "
-        "and the discrepancy sized by what was known there, and the larger runs, at least {gap} beyond, were "
-        "forecast as if they had not been made. Forecasts of one cut at one distance err together: such a cell "
-        "counts once, however many runs are in it. {weak}",
-        cuts=w.plural(len(folds), "cut"),
-        gap=decades(min(fold["decades"][0] for fold in folds)),
-        weak="The cuts share their runs, so even the cells are not independent of one another.",
-    )
-    return Prose(text, "backtest_cuts")
-
-
-def laws_beside(data: Data, names: Mapping[str, str]) -> list[Prose]:
-    """How the average fared beside each law believed alone."""
-    body = data["backtest"]
-    if len(body["laws"]) < 2:
-        return []
-    best = min(body["laws"], key=lambda r: r["pinball"])
-    shares = [f"{names[r['law']]} {w.percent(r['coverage']['0.9'])}" for r in body["laws"]]
-    worse = body["pinball"] > 1.02 * best["pinball"]
-    text = say(
-        "Believed alone, the laws' 90\u00a0% intervals held {shares}. The average lost {average} on the pinball "
-        "score, the best single law, {law}, {single}{tail}",
-        shares=w.listed(shares),
-        average=percents(body["pinball"]),
-        law=names[best["law"]],
-        single=percents(best["pinball"]),
-        tail="; which law that would be was not known beforehand." if worse else ".",
-    )
-    return [Prose(text, "backtest")]
-
-
-def weights(data: Data, names: Mapping[str, str]) -> Prose:
-    """What forecasts beyond these runs rest on."""
-    body = data["backtest"]
-    parts = [f"{names[r['law']]} {w.percent(r['weight'])}" for r in _by_weight(body)]
-    share = 100 * body["discrepancy_per_decade"]
-    text = say(
-        "Forecasts beyond these runs rest on {basis}: {weights}, and a discrepancy of {share} of the loss per "
-        "decade, {two} at two decades (one standard deviation).",
-        basis=body["weights_from"],
-        weights=w.listed(parts),
-        share=percents(share),
-        two=percents(2 * share),
-    )
-    return Prose(text, "backtest_weights")
-
-
-def _by_weight(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return sorted(body["laws"], key=lambda r: -r["weight"])
+def farthest(folds: Sequence[Mapping[str, Any]]) -> float:
+    """Decades beyond its cut of the farthest forecast."""
+    return float(max(fold["decades"][1] for fold in folds))
 
 
 def misfit(data: Data) -> list[Prose]:
@@ -198,30 +142,3 @@ def misfit(data: Data) -> list[Prose]:
         return []
     text = body["misfit"]
     return [Prose(say("<b>Misfit</b>: {text}", text=text), "backtest", "caution")]
-
-
-def unsound(data: Data, names: Mapping[str, str]) -> list[Prose]:
-    """Fits below a cut that did not pass their checks."""
-    bad = [
-        f"{names[law]} below {w.flop(float(f'{fold["cut"]:.2g}'))} FLOP"
-        for fold in data["backtest"]["folds"]
-        for law, value in fold["verdicts"].items()
-        if value == "failed"
-    ]
-    if not bad:
-        return []
-    text = say(
-        "{n} made for the back-test did not pass the checks ({which}); the forecasts from there are less sure. "
-        "The fits behind this report's own forecasts are not among them.",
-        n=w.plural(len(bad), "fit"),
-        which="; ".join(bad),
-    )
-    return [Prose(text, "backtest_cuts", "caution")]
-
-
-def cautions(data: Data) -> list[Prose]:
-    """What of it belongs at the top of the report."""
-    if not data["backtest"]:
-        return []
-    said = verdict(data)
-    return [*misfit(data), Prose(said.text, said.table, "caution")]

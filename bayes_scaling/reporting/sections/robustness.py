@@ -1,4 +1,4 @@
-"""How far the evidence hangs on priors and noise, and claims about the exponent: blocks for two sections."""
+"""How far the evidence hangs on priors and noise: a part of the section on laws."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayes_scaling.base.intervals import interval_value
-from bayes_scaling.reporting import law_figures, robust_figures, robust_prose
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table
-from bayes_scaling.reporting.prose import titles
+from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
+from bayes_scaling.reporting.charts import laws as law_charts
+from bayes_scaling.reporting.charts import robustness as charts
+from bayes_scaling.reporting.reading import INNER, colours_of, titles
 from bayes_scaling.reporting.study import Study
 
-Data = Mapping[str, Any]
-Block = Prose | Figure | Table
-INNER = 0.5
 # Corners and middle of the reference grid: parameters, tokens.
 SHOWN = ((1e7, 1e9), (1e9, 1e11), (1e12, 1e13), (1e7, 1e13), (1e9, 1e10), (1e12, 1e9))
-AVERAGE = "average by evidence"
 
 
-def expected_numbers(study: Study) -> list[dict[str, Any]]:
+def numbers(study: Study) -> dict[str, Any]:
     """What each law expects of the loss at a few sizes before any run: interval values with their inner half."""
+    return {"prior_expected": _expected(study)}
+
+
+def _expected(study: Study) -> list[dict[str, Any]]:
     match = study.evidence.prior_match if study.evidence else None
     if match is None:
         return []
@@ -36,15 +37,98 @@ def expected_numbers(study: Study) -> list[dict[str, Any]]:
     return rows
 
 
-def evidence_blocks(data: Data) -> list[Block]:
+def view(data: Data) -> list[Block]:
     """What the section on evidence adds: ranges, another tool's priors, and the match of the priors."""
     body = data["compare"]
     blocks: list[Block] = []
     if body["bayes_factors"] and body["bayes_factors"][0]["moves"]:
-        blocks += [*robust_prose.ranges(data), _moves_figure(data), *robust_prose.peers(data), *_moves_tables(data)]
+        blocks += [*_ranges(data), _moves_figure(data), *_peers(data), *_moves_tables(data)]
     if body["prior_expected"]:
-        blocks += [*robust_prose.match(data), _expected_figure(data), _distances(data), _expected_table(data)]
+        blocks += [*_match(data), _expected_figure(data), _distances(data), _expected_table(data)]
     return blocks
+
+
+def _ranges(data: Data) -> list[Prose]:
+    """What the words of the verdicts hold for."""
+    body, names = data["compare"], titles(data)
+    factors = body["bayes_factors"]
+    if not factors or factors[0]["range"] is None:
+        return []
+    noises = body["noise_models"]
+    lost = [b for b in factors if b["verdict"].startswith("depends")]
+    text = say(
+        "Each word holds for a whole range of the Bayes factor: with the laws' priors half and twice as wide, for both "
+        "laws and for one of them, the noise's priors{noise}.",
+        noise=", and the other noise models" if noises else "",
+    )
+    if lost:
+        pairs = "; ".join(f"{names[b['numerator']]} against {names[b['denominator']]}" for b in lost)
+        text += say(" Where it reaches to both sides there is <b>no verdict</b>: {pairs}.", pairs=pairs)
+    gone = [n["title"] for n in noises if n["ruled_out"]]
+    if gone:
+        text += say(
+            " The runs rule out {gone} noise by more than five nats under every law, so that it has no part in "
+            "the ranges.",
+            gone=w.listed(gone),
+        )
+    return [Prose(text, "bayes_factor_moves")]
+
+
+def _peers(data: Data) -> list[Prose]:
+    """What another tool's priors would have said."""
+    names, out = titles(data), []
+    for peer in data["compare"]["peer_priors"]:
+        changed = [b for b in peer["bayes_factors"] if b["changed"]]
+        parts = [
+            f"{names[b['numerator']]} over {names[b['denominator']]} {w.fixed(b['log_bf'], 1)} nats, "
+            f"{_named(b['verdict'], names)}"
+            for b in changed
+        ]
+        text = say("Under the priors that the tool {peer} builds in", peer=peer["peer"])
+        if changed:
+            text += say(
+                ", {n} of {m} pairs would get another word: {parts}.",
+                n=len(changed),
+                m=len(peer["bayes_factors"]),
+                parts="; ".join(parts),
+            )
+        else:
+            text += say(" every pair would get the same word.")
+        text += say(" They were stated for the additive law alone; docs/priors.md says how they were carried over.")
+        out.append(Prose(text, "peer_priors"))
+    return out
+
+
+def _named(verdict: str, names: Mapping[str, str]) -> str:
+    """A word for a law, under its title."""
+    head, separator, law = verdict.partition(" for ")
+    return f"{head} for {names[law]}" if separator and law in names else verdict
+
+
+def _match(data: Data) -> list[Prose]:
+    """Whether the competing priors carry the same knowledge."""
+    body, names = data["compare"]["prior_match"], titles(data)
+    if not body:
+        return []
+    worst = max(body["distances"], key=lambda r: r["mean"])
+    spread = sum(r["spread"] for r in body["distances"]) / len(body["distances"])
+    fair = worst["mean"] < 0.5 * spread
+    text = say(
+        "Before seeing a run, the laws that agree least on the loss are {a} and {b}: {mean} apart on average over "
+        "models of 10M to 1T parameters on 1B to 10T tokens, where a law is itself unsure by {spread}. {verdict}",
+        a=names[worst["first"]],
+        b=names[worst["second"]],
+        mean=_percents(worst["mean"]),
+        spread=_percents(spread),
+        verdict="Their priors carry much the same knowledge, so that evidence compares the laws and not the priors."
+        if fair
+        else "Their priors carry different knowledge, and the evidence between them is partly a comparison of priors.",
+    )
+    return [Prose(text, "prior_distances", "" if fair else "caution")]
+
+
+def _percents(share: float) -> str:
+    return f"{w.short(100 * share, 2)}\u00a0%"
 
 
 def _rows_of_moves(
@@ -73,13 +157,13 @@ def _noise_labels(data: Data) -> dict[str, str]:
 
 def _moves_figure(data: Data) -> Figure:
     names, body = titles(data), data["compare"]
-    colours = t.law_colours(data["asked"]["laws"])
+    colours = colours_of(data)
     best = [b for b in body["bayes_factors"] if b["numerator"] == body["best"]]
     panels: list[Panel] = []
     for b in best:
         rows = _rows_of_moves(b, _noise_labels(data), names)
         title = f"{names[b['numerator']]} over {names[b['denominator']]}"
-        panels.append(robust_figures.moves(rows, b["range"], title, colours[b["denominator"]]))
+        panels.append(charts.moves(rows, b["range"], title, colours[b["denominator"]]))
     return Figure(
         "bayes_factor_moves",
         f"How the lead of {names[body['best']]} moves with priors and noise",
@@ -127,7 +211,7 @@ def _moves_tables(data: Data) -> list[Table]:
             Column("for", lambda r: names[r["numerator"]], numeric=False),
             Column("against", lambda r: names[r["denominator"]], numeric=False),
             Column("log Bayes factor, nats", lambda r: f"{w.fixed(r['log_bf'])} ± {w.fixed(r['log_bf_sd'])}"),
-            Column("evidence", lambda r: robust_prose.named(r["verdict"], names), numeric=False),
+            Column("evidence", lambda r: _named(r["verdict"], names), numeric=False),
             Column("another word", lambda r: "yes" if r["changed"] else "no", numeric=False),
         )
         note = f"{peer['source']}. {peer['stated']}. Here: {peer['restated']}."
@@ -137,12 +221,12 @@ def _moves_tables(data: Data) -> list[Table]:
 
 
 def _expected_figure(data: Data) -> Figure:
-    names, colours, ci = titles(data), t.law_colours(data["asked"]["laws"]), w.prob(data["ci_prob"])
+    names, colours, ci = titles(data), colours_of(data), w.prob(data["ci_prob"])
     panels = []
     for n, d in SHOWN:
         here = [r for r in data["compare"]["prior_expected"] if (r["params"], r["tokens"]) == (n, d)]
         rows = [{**r, "title": names[r["law"]], "colour": colours[r["law"]]} for r in here]
-        panel = law_figures.intervals(
+        panel = law_charts.intervals(
             rows, "loss", "loss, nats per token", data["ci_prob"], number=".2f", form="~f", above=True
         )
         title = f"{w.count(n)} parameters, {w.count(d)} tokens"
@@ -173,62 +257,15 @@ def _distances(data: Data) -> Table:
     columns = (
         Column("law", lambda r: names[r["first"]], numeric=False),
         Column("and", lambda r: names[r["second"]], numeric=False),
-        Column("apart, mean", lambda r: robust_prose.percents(r["mean"])),
-        Column("at most", lambda r: robust_prose.percents(r["maximum"])),
+        Column("apart, mean", lambda r: _percents(r["mean"])),
+        Column("at most", lambda r: _percents(r["maximum"])),
         Column("at, parameters", lambda r: w.count(r["params"])),
         Column("tokens", lambda r: w.count(r["tokens"])),
-        Column("own spread", lambda r: robust_prose.percents(r["spread"])),
+        Column("own spread", lambda r: _percents(r["spread"])),
     )
     note = "Wasserstein distance of the logarithm of the expected loss over the reference grid, read as per cent."
     rows = data["compare"]["prior_match"]["distances"]
     return Table("prior_distances", "How far apart the laws' priors are", rows, columns, note, folded=True)
 
 
-def exponent_blocks(data: Data) -> list[Block]:
-    """What the section on the frontier adds: claims about the exponent."""
-    found = (data["compare"] or {}).get("exponents") or []
-    if not found:
-        return []
-    names, colours = {**titles(data), "average": AVERAGE}, t.law_colours(data["asked"]["laws"])
-    rows = [{"law": e["law"], **c} for e in found for c in e["claims"]]
-    panels = []
-    for claim in [c["hypothesis"] for c in found[0]["claims"]]:
-        here = [
-            {
-                "title": names[r["law"]],
-                "colour": colours.get(r["law"], t.BAND),
-                "mass": r["mass"],
-                "prior_mass": r["prior_mass"],
-                "told": _told(r),
-            }
-            for r in rows
-            if r["hypothesis"] == claim
-        ]
-        panels.append(robust_figures.claims(here, claim))
-    figure = Figure(
-        "exponent_claims",
-        "Claims about the exponent",
-        "A bar longer than its tick says that the runs made the claim more probable than it was beforehand. Laws that "
-        "disagree here allocate compute differently.",
-        "Probability that the exponent lies within reach of each claim, law by law, with the prior probability.",
-        tuple(panels),
-        (Key("band", t.BAND, "probability after the runs"), Key("tick", t.INK, "before the runs")),
-        across=3,
-        table="exponent_claims",
-    )
-    columns = (
-        Column("claim", lambda r: r["hypothesis"], numeric=False),
-        Column("law", lambda r: names[r["law"]], numeric=False),
-        Column("within reach", lambda r: f"{w.fixed(r['region_lower'])} to {w.fixed(r['region_upper'])}"),
-        Column("probability", lambda r: robust_prose.share(r["mass"])),
-        Column("beforehand", lambda r: w.percent(r["prior_mass"])),
-        Column("log Bayes factor, nats", _told),
-    )
-    note = "The Bayes factor is for the claim itself against the rest of the law; 'at most' where no draw comes near."
-    return [*robust_prose.claims(data), figure, Table("exponent_claims", "Claims", rows, columns, note, folded=True)]
-
-
-def _told(row: Mapping[str, Any]) -> str:
-    bound = {"upper": "at most ", "lower": "at least ", None: ""}[row["bound"]]
-    error = "" if row["log_bf_sd"] is None else f" ± {w.fixed(row['log_bf_sd'])}"
-    return f"{bound}{w.fixed(row['log_bf'])}{error}"
+SECTION = Section("robustness", "How far that hangs on priors and noise", numbers, view, within="compare")

@@ -1,4 +1,4 @@
-"""The section "What to run next": the suggested runs, in numbers and as a reader meets them."""
+"""What to run next: the suggested runs, in numbers and as a reader meets them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ import altair as alt
 from bayes_scaling.experiments.suggesting import suggest
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, say
+from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
 from bayes_scaling.reporting.study import Study
 
-Data = Mapping[str, Any]
 # Half of a 90 % interval, in standard deviations.
 HALF = 1.645
 
 
-def next_numbers(study: Study) -> dict[str, Any]:
+def numbers(study: Study) -> dict[str, Any]:
     """The contract's `next` object for the first budget, with all candidates."""
     found = suggest(
         study.averaged(), budget=study.budgets[0], ci_prob=study.ci_prob, random_seed=study.random_seed
@@ -37,7 +36,7 @@ def next_numbers(study: Study) -> dict[str, Any]:
     return body
 
 
-def next_view(data: Data) -> list[Prose | Figure | Table]:
+def view(data: Data) -> list[Block]:
     cautions = [Prose(n["message"], "next_runs", "caution") for n in data["next"]["warnings"]]
     return [*_prose(data), *cautions, _table(data), _figure(data), _per_flop(data), _value(data)]
 
@@ -175,3 +174,6 @@ def _figure(data: Data) -> Figure:
         ),
         table="next_runs",
     )
+
+
+SECTION = Section("next", "What to run next", numbers, view)

@@ -1,4 +1,4 @@
-"""The section "How far to trust this": the user's own back-test, in numbers and as a reader meets it."""
+"""How far to trust this: the user's own back-test, in numbers and as a reader meets it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.prediction.weights import prior_averaging
+from bayes_scaling.reporting import advice
 from bayes_scaling.reporting import theme as t
-from bayes_scaling.reporting import trust_figures, trust_prose
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, flat
-from bayes_scaling.reporting.prose import titles
+from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
+from bayes_scaling.reporting.charts import backtest as charts
+from bayes_scaling.reporting.reading import AVERAGE, colours_of, titles
 from bayes_scaling.reporting.study import Study
-from bayes_scaling.validation.backtesting import AVERAGE, Backtest, averaged_draws
+from bayes_scaling.validation.backtesting import AVERAGE as KEY
+from bayes_scaling.validation.backtesting import Backtest, averaged_draws
 
-Data = Mapping[str, Any]
 Row = Mapping[str, Any]
 LEVELS = ("0.5", "0.8", "0.9", "0.95")
-EVERYTHING = "average of laws"
 
 
-def backtest_numbers(study: Study) -> dict[str, Any]:
+def numbers(study: Study) -> dict[str, Any]:
     """The contract's `backtest` object, with each forecast, each fold's verdicts and the discrepancy's sizes."""
     found = study.backtest
     if found is None:
@@ -68,26 +68,96 @@ def _forecasts(found: Backtest) -> list[dict[str, Any]]:
     return out
 
 
-def trust_view(data: Data) -> list[Prose | Figure | Table]:
+def view(data: Data) -> list[Block]:
     names, body = titles(data), data["backtest"]
     if not body["folds"]:
-        return [trust_prose.verdict(data), trust_prose.weights(data, names), _earned_figure(data), _weights(data)]
+        return [advice.verdict(data), _rest_on(data, names), _earned_figure(data), _weights(data)]
     return [
-        trust_prose.verdict(data),
-        *trust_prose.misfit(data),
-        trust_prose.made_how(data),
-        *trust_prose.unsound(data, names),
+        advice.verdict(data),
+        *advice.misfit(data),
+        _made_how(data),
+        *_unsound(data, names),
         _forecast_figure(data),
         _held_figure(data),
-        *trust_prose.laws_beside(data, names),
+        *_laws_beside(data, names),
         _scores(data),
-        trust_prose.weights(data, names),
+        _rest_on(data, names),
         _earned_figure(data),
         _weights(data),
         _by_decade(data),
         _cuts(data),
         Table("backtest_forecasts", "Each forecast and what came", body["forecasts"]),
     ]
+
+
+def _made_how(data: Data) -> Prose:
+    """What was done, in the order it was done."""
+    folds = data["backtest"]["folds"]
+    text = say(
+        "At {cuts} along compute, every law was fitted again to the runs below the cut only. Laws were weighed "
+        "and the discrepancy sized by what was known there, and the larger runs, at least {gap} beyond, were "
+        "forecast as if they had not been made. Forecasts of one cut at one distance err together: such a cell "
+        "counts once, however many runs are in it. {weak}",
+        cuts=w.plural(len(folds), "cut"),
+        gap=advice.decades(min(fold["decades"][0] for fold in folds)),
+        weak="The cuts share their runs, so even the cells are not independent of one another.",
+    )
+    return Prose(text, "backtest_cuts")
+
+
+def _laws_beside(data: Data, names: Mapping[str, str]) -> list[Prose]:
+    """How the average fared beside each law believed alone."""
+    body = data["backtest"]
+    if len(body["laws"]) < 2:
+        return []
+    best = min(body["laws"], key=lambda r: r["pinball"])
+    shares = [f"{names[r['law']]} {w.percent(r['coverage']['0.9'])}" for r in body["laws"]]
+    worse = body["pinball"] > 1.02 * best["pinball"]
+    text = say(
+        "Believed alone, the laws' 90\u00a0% intervals held {shares}. The average lost {average} on the pinball "
+        "score, the best single law, {law}, {single}{tail}",
+        shares=w.listed(shares),
+        average=advice.percents(body["pinball"]),
+        law=names[best["law"]],
+        single=advice.percents(best["pinball"]),
+        tail="; which law that would be was not known beforehand." if worse else ".",
+    )
+    return [Prose(text, "backtest")]
+
+
+def _rest_on(data: Data, names: Mapping[str, str]) -> Prose:
+    """What forecasts beyond these runs rest on."""
+    body = data["backtest"]
+    parts = [f"{names[r['law']]} {w.percent(r['weight'])}" for r in sorted(body["laws"], key=lambda r: -r["weight"])]
+    share = 100 * body["discrepancy_per_decade"]
+    text = say(
+        "Forecasts beyond these runs rest on {basis}: {weights}, and a discrepancy of {share} of the loss per "
+        "decade, {two} at two decades (one standard deviation).",
+        basis=body["weights_from"],
+        weights=w.listed(parts),
+        share=advice.percents(share),
+        two=advice.percents(2 * share),
+    )
+    return Prose(text, "backtest_weights")
+
+
+def _unsound(data: Data, names: Mapping[str, str]) -> list[Prose]:
+    """Fits below a cut that did not pass their checks."""
+    bad = [
+        f"{names[law]} below {w.flop(float(f'{fold["cut"]:.2g}'))} FLOP"
+        for fold in data["backtest"]["folds"]
+        for law, value in fold["verdicts"].items()
+        if value == "failed"
+    ]
+    if not bad:
+        return []
+    text = say(
+        "{n} made for the back-test did not pass the checks ({which}); the forecasts from there are less sure. "
+        "The fits behind this report's own forecasts are not among them.",
+        n=w.plural(len(bad), "fit"),
+        which="; ".join(bad),
+    )
+    return [Prose(text, "backtest_cuts", "caution")]
 
 
 def _forecast_figure(data: Data) -> Figure:
@@ -107,7 +177,7 @@ def _forecast_figure(data: Data) -> Figure:
     rows = [{**r, "low": max(r["low"], -reach), "high": min(r["high"], reach)} for r in rows]
     x = [0.0, 1.05 * max(r["decades"] for r in rows)]
     panels = tuple(
-        trust_figures.forecasts(
+        charts.forecasts(
             [r for r in rows if r["cut"] == fold["cut"]],
             f"Cut at {w.flop(float(f'{fold["cut"]:.2g}'))} FLOP, from {fold['n_train']} runs",
             x,
@@ -134,9 +204,9 @@ def _forecast_figure(data: Data) -> Figure:
 
 def _sources(data: Data) -> list[tuple[str, str, Row, bool]]:
     """Title, colour, scores and whether it is the average: the laws, and the average last, on top."""
-    names, body, colours = titles(data), data["backtest"], t.law_colours(data["asked"]["laws"])
+    names, body, colours = titles(data), data["backtest"], colours_of(data)
     laws = [(names[r["law"]], colours[r["law"]], r, False) for r in body["laws"]]
-    return [*laws, (EVERYTHING, t.BAND, body, True)]
+    return [*laws, (AVERAGE, t.BAND, body, True)]
 
 
 def _held_figure(data: Data) -> Figure:
@@ -167,9 +237,9 @@ def _held_figure(data: Data) -> Figure:
         for r in row["by_decade"]
     ]
     panels: tuple[Panel, ...] = (
-        trust_figures.coverage(levels),
-        trust_figures.by_decade(distances, "held", "Held by 90 % intervals", "", 0.9),
-        trust_figures.by_decade(distances, "half_width", "Half-width of 90 % intervals", "% of the loss"),
+        charts.coverage(levels),
+        charts.by_decade(distances, "held", "Held by 90 % intervals", "", 0.9),
+        charts.by_decade(distances, "half_width", "Half-width of 90 % intervals", "% of the loss"),
     )
     return Figure(
         "backtest_coverage",
@@ -189,7 +259,7 @@ def _held_figure(data: Data) -> Figure:
 
 
 def _earned_figure(data: Data) -> Figure:
-    names, body, colours = titles(data), data["backtest"], t.law_colours(data["asked"]["laws"])
+    names, body, colours = titles(data), data["backtest"], colours_of(data)
     laws = [
         {
             "title": names[r["law"]],
@@ -211,7 +281,7 @@ def _earned_figure(data: Data) -> Figure:
         "law. The discrepancy is what the laws together may be wrong by, and grows in proportion to the "
         "decades beyond the runs.",
         "Weight of each law in forecasts and probability of each size of the discrepancy.",
-        (trust_figures.weights(laws), trust_figures.sizes(sizes, 100 * body["discrepancy_per_decade"])),
+        (charts.weights(laws), charts.sizes(sizes, 100 * body["discrepancy_per_decade"])),
         (
             Key("band", t.BAND, "discrepancy, after this back-test"),
             Key("band", "#d3d9df", "before, from other public tables"),
@@ -225,10 +295,10 @@ def _scores(data: Data) -> Table:
     """The average and each law over all cuts."""
     names, body = titles(data), data["backtest"]
     keep = ("coverage", "pinball", "half_width", "bias", "n_forecasts", "n_cells")
-    rows: list[dict[str, Any]] = [{"law": AVERAGE, **{k: body[k] for k in keep}, "forward_score": None}]
+    rows: list[dict[str, Any]] = [{"law": KEY, **{k: body[k] for k in keep}, "forward_score": None}]
     rows += [{"law": r["law"], **{k: r[k] for k in (*keep, "forward_score")}} for r in body["laws"]]
     columns = (
-        Column("", lambda r: names.get(r["law"], EVERYTHING), numeric=False),
+        Column("", lambda r: names.get(r["law"], AVERAGE), numeric=False),
         *_score_columns(),
         Column("forward score", lambda r: w.fixed(r["forward_score"])),
     )
@@ -236,7 +306,7 @@ def _scores(data: Data) -> Table:
         "Held: share of the larger runs inside the interval. Pinball, half-width (of the 90 % interval) and bias "
         "(positive: too high) in % of the loss. The forward score, in nats, weighs the laws."
     )
-    return _nested("backtest", "Back-test of the average and of each law", rows, columns, note)
+    return Table("backtest", "Back-test of the average and of each law", rows, columns, note)
 
 
 def _score_columns() -> tuple[Column, ...]:
@@ -256,35 +326,17 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def _nested(
-    name: str,
-    title: str,
-    rows: list[dict[str, Any]],
-    columns: tuple[Column, ...],
-    note: str = "",
-    folded: bool = False,
-) -> Table:
-    """A table whose printed columns read the nested rows, and whose CSV has them flat."""
-    flats = [flat(r) for r in rows]
-    index = {id(f): r for f, r in zip(flats, rows, strict=True)}
-
-    def reading(column: Column) -> Column:
-        return Column(column.label, lambda row: column.show(index[id(row)]), column.numeric)
-
-    return Table(name, title, flats, tuple(reading(c) for c in columns), note, folded)
-
-
 def _by_decade(data: Data) -> Table:
     names, body = titles(data), data["backtest"]
-    rows = [{"law": AVERAGE, **r} for r in body["by_decade"]]
+    rows = [{"law": KEY, **r} for r in body["by_decade"]]
     rows += [{"law": law["law"], **r} for law in body["laws"] for r in law["by_decade"]]
     columns = (
-        Column("", lambda r: names.get(r["law"], EVERYTHING), numeric=False),
+        Column("", lambda r: names.get(r["law"], AVERAGE), numeric=False),
         Column("decades beyond", lambda r: f"{r['decades_from']:.1f} to {r['decades_to']:.1f}"),
         *_score_columns(),
         Column("cells", lambda r: str(r["n_cells"])),
     )
-    return _nested("backtest_by_decade", "By decades beyond the cut", rows, columns, folded=True)
+    return Table("backtest_by_decade", "By decades beyond the cut", rows, columns, folded=True)
 
 
 def _cuts(data: Data) -> Table:
@@ -303,7 +355,7 @@ def _cuts(data: Data) -> Table:
         Column("decades beyond", lambda r: f"{r['decades_from']:.1f} to {r['decades_to']:.1f}"),
         Column("held by 90\u00a0%", lambda r: w.percent(r["coverage"]["0.9"])),
         Column("bias, %", lambda r: _signed(r["bias"])),
-        Column("discrepancy a decade", lambda r: trust_prose.percents(100 * r["discrepancy_per_decade"])),
+        Column("discrepancy a decade", lambda r: advice.percents(100 * r["discrepancy_per_decade"])),
         Column(
             "weights then",
             lambda r: ", ".join(
@@ -313,7 +365,7 @@ def _cuts(data: Data) -> Table:
         ),
         Column("fits", checks, numeric=False),
     )
-    return _nested("backtest_cuts", "Cut by cut", rows, columns, folded=True)
+    return Table("backtest_cuts", "Cut by cut", rows, columns, folded=True)
 
 
 def _weights(data: Data) -> Table:
@@ -325,3 +377,6 @@ def _weights(data: Data) -> Table:
         Column("forward score, nats", lambda r: w.fixed(r["forward_score"])),
     )
     return Table("backtest_weights", "Weights for forecasts", rows, columns, folded=True)
+
+
+SECTION = Section("backtest", "How far to trust this", numbers, view)

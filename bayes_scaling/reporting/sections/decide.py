@@ -1,4 +1,4 @@
-"""The section "What to train, and what it risks": the decision for the first budget, and how it is drawn."""
+"""What to train with the first budget, and what it risks: the decision and how it is drawn."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.decisions.deciding import decide
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Column, Figure, Key, Panel, Prose, Table, flat, say
+from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, flat, say
 from bayes_scaling.reporting.study import Study
 
-Data = Mapping[str, Any]
 RULE_WORDS = {
     "expected": "expected loss",
     "quantile": "quantile",
@@ -23,11 +22,12 @@ RULE_WORDS = {
     "regret": "expected regret",
     "minimax": "regret, least kind law",
 }
+
 PROBABILITY = 0.9
 """Of the assured budget."""
 
 
-def decide_numbers(study: Study) -> dict[str, Any]:
+def numbers(study: Study) -> dict[str, Any]:
     """The contract's `decide` object for the first budget; where the target cannot be assured, why not."""
     asked: dict[str, Any] = {
         "budget": study.budgets[0],
@@ -41,7 +41,7 @@ def decide_numbers(study: Study) -> dict[str, Any]:
         return {**decide(study.averaged(), **asked).to_dict(), "unattainable": str(error)}
 
 
-def decide_view(data: Data) -> list[Prose | Figure | Table]:
+def view(data: Data) -> list[Block]:
     body = data["decide"]
     return [*_prose(data), _fan_figure(data), _rules(data), _flat_figure(data), *_assurance(body), *_files(body)]
 
@@ -279,3 +279,6 @@ def _files(body: Data) -> list[Table]:
         Table("decide_fan", "Loss over budgets", body["fan"]),
         Table("decide_flat", "Loss over sizes on the budget", body["flat"]["curve"]),
     ]
+
+
+SECTION = Section("decide", "What to train, and what it risks", numbers, view)

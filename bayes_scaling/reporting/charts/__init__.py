@@ -1,0 +1,1 @@
+"""Charts from plain numbers, for any section to use. Nothing is estimated here."""
