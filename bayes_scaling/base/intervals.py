@@ -28,7 +28,7 @@ def weighted_quantile(values: np.ndarray, probs: Any, weights: np.ndarray | None
     """
     values, probs = np.asarray(values, float), np.atleast_1d(np.asarray(probs, float))
     if weights is None:
-        return np.quantile(values, probs, axis=0)
+        return np.asarray(np.quantile(values, probs, axis=0))
     flat = values.reshape(len(values), -1)
     keep = weights > 0
     order = np.argsort(flat[keep], axis=0)

@@ -225,7 +225,8 @@ class Rates:
 
     def hours(self, flops: Any) -> np.ndarray:
         """Device-hours, dims (draw,) or as `flops`."""
-        return np.asarray(flops, float) / self._rate("A cost in device-hours")
+        hours: np.ndarray = np.asarray(flops, float) / self._rate("A cost in device-hours")
+        return hours
 
     def cost(self, flops: Any) -> np.ndarray:
         """Cost of FLOP in the model's unit, dims (draw,) where a device is known, else as `flops`."""

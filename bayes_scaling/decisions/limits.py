@@ -188,7 +188,7 @@ class Allocations:
 
         def left(u: float) -> float:
             n = np.exp(u)
-            return least - float(self.compute.flops(n, cap)) - SERVING_FLOP * n * self.serving_tokens
+            return float(least - float(self.compute.flops(n, cap)) - SERVING_FLOP * n * self.serving_tokens)
 
         low, high = np.log(1e-3), np.log(least)
         for _ in range(80):

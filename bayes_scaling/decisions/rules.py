@@ -39,7 +39,8 @@ def expected(loss: np.ndarray) -> np.ndarray:
 
 def quantile(loss: np.ndarray, level: float) -> np.ndarray:
     """The loss that is not exceeded with probability `level`, dims (plan,)."""
-    return np.quantile(loss, level, axis=0)
+    value: np.ndarray = np.quantile(loss, level, axis=0)
+    return value
 
 
 def cvar(loss: np.ndarray, level: float) -> np.ndarray:
@@ -64,7 +65,8 @@ def mcse(influence: np.ndarray) -> np.ndarray:
         return influence.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(influence.shape[1:], np.nan)
     size = n // BATCHES
     means = influence[: size * BATCHES].reshape(BATCHES, size, *influence.shape[1:]).mean(axis=1)
-    return means.std(axis=0, ddof=1) / np.sqrt(BATCHES)
+    error: np.ndarray = means.std(axis=0, ddof=1) / np.sqrt(BATCHES)
+    return error
 
 
 def cvar_mcse(loss: np.ndarray, level: float) -> np.ndarray:
@@ -235,7 +237,7 @@ def _minimax(outcomes: Outcomes, allocations: Allocations, laws: Sequence[int], 
     best = minimise(losses, grid, on_grid)[1][:, None]
 
     def worst(u: np.ndarray) -> np.ndarray:
-        return (losses(u) - best).max(axis=0, keepdims=True)
+        return np.asarray((losses(u) - best).max(axis=0, keepdims=True))
 
     # Where two laws are equally unkind there is a corner.
     return float(minimise(worst, grid, (on_grid - best).max(axis=0, keepdims=True), close=1e-5)[0][0])

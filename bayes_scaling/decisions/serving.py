@@ -102,7 +102,7 @@ def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> 
     n = np.broadcast_to(np.atleast_2d(params), (outcomes.n_draws, np.atleast_2d(params).shape[1]))
 
     def gap(log_d: np.ndarray) -> np.ndarray:
-        return outcomes.log_curve(n, np.exp(log_d)) - log_target
+        return np.asarray(outcomes.log_curve(n, np.exp(log_d)) - log_target)
 
     # Where a discrepancy grows faster than the law falls, the loss turns up again: the first crossing counts.
     steps = np.linspace(np.log(FEWEST_TOKENS), np.log(LARGEST_COUNT), TOKEN_STEPS)
@@ -152,7 +152,7 @@ def cheapest(outcomes: Outcomes, target_loss: Any, served: np.ndarray) -> Lifeti
         n = np.exp(u)
         d = tokens_to_reach(outcomes, n, log_target)
         with np.errstate(invalid="ignore"):
-            return np.log(outcomes.compute.flops(n, d) + SERVING_FLOP * n * served[:, None])
+            return np.asarray(np.log(outcomes.compute.flops(n, d) + SERVING_FLOP * n * served[:, None]))
 
     grid = np.arange(np.log(FEWEST_PARAMS), np.log(MOST_PARAMS), STEP)
     values = total(np.broadcast_to(grid, (outcomes.n_draws, len(grid))))
@@ -216,4 +216,4 @@ def demand_for(outcomes: Outcomes, params: float, tokens: float, step: float = 1
     d = tokens * np.exp(np.array([0.0, 0.0, step, -step]))
     curve = outcomes.log_curve(n, d)
     ratio = (curve[:, 0] - curve[:, 1]) / (curve[:, 2] - curve[:, 3])
-    return 3 * tokens * (ratio - 1)
+    return np.asarray(3 * tokens * (ratio - 1))

@@ -61,7 +61,7 @@ class Coordinates:
         bent = self.shift + y @ self.linear.T
         for i in range(1, len(self.centre)):  # one einsum over all of them would be a hundred times slower
             bent[:, i] += ((y[:, :i] @ self.quadratic[i, :i, :i]) * y[:, :i]).sum(axis=1)
-        return ((y - bent) / self.scale).reshape(np.shape(x))
+        return np.asarray(((y - bent) / self.scale).reshape(np.shape(x)))
 
     def from_z(self, z: np.ndarray) -> np.ndarray:
         """x of z, dims (..., unknown): `to_x` for many at once, in NumPy."""
@@ -71,7 +71,7 @@ class Coordinates:
             known = y[:, :i]
             bend = ((known @ self.quadratic[i, :i, :i]) * known).sum(axis=1)
             y[:, i] = self.shift[i] + known @ self.linear[i, :i] + bend + self.scale[i] * white[:, i]
-        return (self.centre + y @ self.axes.T).reshape(np.shape(z))
+        return np.asarray((self.centre + y @ self.axes.T).reshape(np.shape(z)))
 
     @cached_property
     def log_det(self) -> float:

@@ -153,10 +153,7 @@ def density(model: pm.Model, rowwise: bool = False) -> Density:
         for v in graph_inputs([*prior, *likelihood, *potentials])
         if isinstance(v, SharedVariable) and v.name in model.named_vars
     }
-    arguments = {
-        name: TensorType(v.type.dtype, shape=v.type.shape)(f"{name}__input")  # type: ignore[attr-defined]
-        for name, v in shared.items()
-    }
+    arguments = {name: TensorType(v.type.dtype, shape=v.type.shape)(f"{name}__input") for name, v in shared.items()}
     swap = [(shared[name], arguments[name]) for name in shared]
 
     priors = jax_funcify(_rewritten([*values], [*prior, *potentials], []))

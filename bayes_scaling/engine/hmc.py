@@ -116,8 +116,13 @@ def chains(
     begin = (start, u, g, (first, first, zero, zero))
     _, seen = jax.lax.scan(transition, begin, (momenta, thresholds, lengths, index < warmup))
     z, lp, energy, diverging, chance, step, gradients = seen
-    kept = lambda v: v[warmup:][thin - 1 :: thin]  # noqa: E731
-    wide = lambda v: jnp.broadcast_to(kept(v)[:, None], (draws, count)).T  # noqa: E731
+
+    def kept(v: Any) -> Any:
+        return v[warmup:][thin - 1 :: thin]
+
+    def wide(v: Any) -> Any:
+        return jnp.broadcast_to(kept(v)[:, None], (draws, count)).T
+
     x = jax.vmap(jax.vmap(coordinates))(kept(z))
     stats = {
         "diverging": diverging[warmup:].reshape(draws, thin, count).any(axis=1).T,

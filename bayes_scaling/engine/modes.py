@@ -108,7 +108,7 @@ class Modes:
         """Share of Laplace mass of each mode that matters, dims (rival,)."""
         weight = np.exp(self.log_mass - self.log_mass[0])
         weight = weight[weight > RIVAL_MASS]
-        return weight / weight.sum()
+        return np.asarray(weight / weight.sum())
 
     @property
     def factor(self) -> np.ndarray:

@@ -50,7 +50,9 @@ def chain(
     init, kernel = hmc(potential(log_density, coordinates), algo="NUTS")
     state = init(start, warmup, **_adaptation(target_accept, max_tree_depth), rng_key=key)
     total = warmup + draws * thin
-    observed = lambda state: _observed(state, coordinates)  # noqa: E731
+
+    def observed(state: Any) -> Any:
+        return _observed(state, coordinates)
 
     # Warm-up and draws in one loop: the kernel is compiled once, which halves the wait on a cold start.
     def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:

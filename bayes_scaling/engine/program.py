@@ -274,15 +274,19 @@ class Program:
 
             def program(key: Any, state: Any, data: Any, mask: Any, guide: Any) -> Any:
                 prior = self.density.log_prior
-                base = lambda x: slices.log_base(prior(x), x, guide)  # noqa: E731
-                likelihood = lambda x: self.density.log_likelihood(x, data, mask) + prior(x) - base(x)  # noqa: E731
+
+                def base(x: Any) -> Any:
+                    return slices.log_base(prior(x), x, guide)
+
+                def likelihood(x: Any) -> Any:
+                    return self.density.log_likelihood(x, data, mask) + prior(x) - base(x)
+
                 return slices.steps(base, likelihood, self.density.size)(typed(key), state)
 
             return program
 
-        return self._once("nested", make)(  # type: ignore[return-value]
-            key, state, dict(table.data), table.mask, guide.arrays
-        )
+        state, deaths = self._once("nested", make)(key, state, dict(table.data), table.mask, guide.arrays)
+        return state, deaths
 
 
 _PROGRAMS: dict[str, Program] = {}

@@ -49,7 +49,10 @@ def blocked_sum(
 
     if mask.shape[0] == block:
         return term(x, data, mask)
-    cut = lambda v: v.reshape(-1, block)  # noqa: E731
+
+    def cut(v: Any) -> Any:
+        return v.reshape(-1, block)
+
     each = {name: cut(v) for name, v in data.items() if jnp.ndim(v)}, cut(mask)
     common = {name: v for name, v in data.items() if not jnp.ndim(v)}
 

@@ -21,7 +21,7 @@ def padded_length(n: int) -> int:
     """
     if n > FINE_ABOVE:
         step = 2 ** (int(n - 1).bit_length() - 4)
-        return -(-n // step) * step
+        return int(-(-n // step) * step)
     size = 32
     while size < n:
         if size >= 256 and size * 3 // 2 >= n:

@@ -78,7 +78,7 @@ def _flattened(log_w: np.ndarray) -> np.ndarray:
         share = np.exp(temper * (log_w - log_w.max()))
         share = share / share.sum()
         if 1 / np.sum(share**2) > 300 or temper < 0.05:
-            return share
+            return np.asarray(share)
         temper *= 0.7
 
 

@@ -73,7 +73,7 @@ def log_density(sample: Sample, point: float, weights: np.ndarray | None = None)
 
 def bandwidth(sd: float, effective: float) -> float:
     """Silverman's rule for `effective` draws."""
-    return 1.06 * sd * effective**-0.2
+    return float(1.06 * sd * effective**-0.2)
 
 
 def savage_dickey(posterior: Sample, prior: Sample | float, point: float, rng: np.random.Generator) -> PointEvidence:

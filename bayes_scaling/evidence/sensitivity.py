@@ -340,7 +340,7 @@ def _refit(old: Fit, to: Variation, seed: int) -> LogEvidence:
 
 def _grows(fit: Fit, name: str, new: Prior) -> bool:
     old = parameters_of(fit.law, fit.noise)[name].prior.support
-    return new.support[0] < old[0] or new.support[1] > old[1]
+    return bool(new.support[0] < old[0] or new.support[1] > old[1])
 
 
 def _variant(

@@ -156,7 +156,7 @@ def worth(
 
 def _reweighted(study: Study, loss: np.ndarray) -> np.ndarray:
     """Expected loss of each size in each world once the runs are seen, dims (world, size)."""
-    return study.weights @ loss
+    return np.asarray(study.weights @ loss)
 
 
 def _normal(beliefs: Beliefs, batch: Candidates, study: Study, loss: np.ndarray) -> np.ndarray:
@@ -175,4 +175,4 @@ def _slope(beliefs: Beliefs, sizes: np.ndarray, budget: float) -> float:
     for c in (budget / SPAN, budget * SPAN):
         loss = np.exp(beliefs.log_curve(sizes, beliefs.compute.tokens(sizes, c), discrepancy=False))
         ends.append(float((beliefs.weights @ loss).min()))
-    return max((ends[0] - ends[1]) / (2 * np.log(SPAN)), 1e-12)
+    return float(max((ends[0] - ends[1]) / (2 * np.log(SPAN)), 1e-12))

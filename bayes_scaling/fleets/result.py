@@ -131,7 +131,7 @@ class Fleet:
             self._cache[law] = {**arrays, "position": names, "parameters": parameters}
         return self._cache[law]
 
-    _cache: dict[str, Any] = field(default_factory=dict, init=False)
+    _cache: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
 
     def summary(self) -> dict[str, dict[str, dict[str, dict[str, float]]]]:
         """By data set, law and parameter: interval value, ESS and R-hat. Members without draws are left out."""

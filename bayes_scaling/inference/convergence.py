@@ -40,7 +40,7 @@ def rhat(values: np.ndarray) -> np.ndarray:
         return np.full(np.shape(values)[:-2], np.nan)
     halves = _split(values)
     folded = np.abs(halves - np.median(halves, axis=(-2, -1), keepdims=True))
-    return np.maximum(_plain_rhat(_scores(halves)), _plain_rhat(_scores(folded)))
+    return np.asarray(np.maximum(_plain_rhat(_scores(halves)), _plain_rhat(_scores(folded))))
 
 
 def bfmi(energy: np.ndarray) -> np.ndarray:

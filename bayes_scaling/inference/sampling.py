@@ -219,7 +219,7 @@ def _unclean(draws: Draws, last: bool = False) -> bool:
 
 def _few(draws: Draws) -> bool:
     d = draws.diagnostics
-    return min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1])
+    return bool(min(d.ess_bulk_min, d.ess_tail_min) < min(ESS_OK, 0.1 * draws.x.shape[0] * draws.x.shape[1]))
 
 
 def _badness(draws: Draws) -> tuple[int, int, float]:
@@ -281,7 +281,7 @@ def starts(where: Modes, chains: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 17])
     share = np.cumsum(where.rivals)
     which = np.minimum(np.searchsorted(share, (np.arange(chains) + 0.5) / chains), len(share) - 1)
-    return where.points[which] + rng.standard_normal((chains, where.points.shape[1])) @ where.factor.T
+    return np.asarray(where.points[which] + rng.standard_normal((chains, where.points.shape[1])) @ where.factor.T)
 
 
 def _describe(program: Program, table: Table, chains: list[Any], found: Modes | None, settings: Settings) -> Draws:

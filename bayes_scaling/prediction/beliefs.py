@@ -105,7 +105,7 @@ class Beliefs:
         """Variance of the normal noise that runs with dims (run,) are worth; the geometric mean over draws."""
         information = np.concatenate([np.broadcast_to(m.noise.information(m.values), m.n) for m in self.members])
         log_variance = 2 * np.log(self.scale(flops)) - np.log(information)[:, None]
-        return np.exp(self.weights @ log_variance)
+        return np.asarray(np.exp(self.weights @ log_variance))
 
     def noise(self, which: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One standardised noise for each of the draws named, dims as `which`."""

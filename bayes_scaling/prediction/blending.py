@@ -45,7 +45,7 @@ class Blend:
     def log_curve(self, log_curves: Sequence[np.ndarray], where: Distance) -> np.ndarray:
         """Blended log loss plus discrepancy, dims (draw, query), from each law's with dims (its draw, query)."""
         blended = sum(self.shares[:, i, None] * curve[self.picks[:, i]] for i, curve in enumerate(log_curves))
-        return blended + self.slopes @ where.lines
+        return np.asarray(blended + self.slopes @ where.lines)
 
     def noise(self, noises: Sequence[np.ndarray]) -> np.ndarray:
         """Each draw's noise, taken from its component's, dims (draw, query)."""

@@ -47,7 +47,8 @@ def outside(known: np.ndarray, asked: Any) -> np.ndarray:
     """log10 distance of `asked` outside the range of `known`; zero inside."""
     low, high = np.log10(known.min()), np.log10(known.max())
     value = np.log10(np.asarray(asked, float))
-    return np.maximum(0.0, np.maximum(value - high, low - value))
+    beyond: np.ndarray = np.maximum(0.0, np.maximum(value - high, low - value))
+    return beyond
 
 
 def distance(runs: Runs, params: Any, tokens: Any, compute: ComputeModel = SIX_ND) -> Distance:
@@ -62,9 +63,9 @@ def distance(runs: Runs, params: Any, tokens: Any, compute: ComputeModel = SIX_N
 
 def slopes(scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws of the slopes of the three lines of log loss, dims (draw, 3); `scale` per decade has dims (draw,)."""
-    return rng.standard_normal((len(scale), 3)) * scale[:, None]
+    return np.asarray(rng.standard_normal((len(scale), 3)) * scale[:, None])
 
 
 def discrepancy(where: Distance, scale: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draws of the discrepancy of log loss, dims (draw, query); `scale` per decade has dims (draw,)."""
-    return slopes(scale, rng) @ where.lines
+    return np.asarray(slopes(scale, rng) @ where.lines)

@@ -163,7 +163,7 @@ def with_noise(fit: Fit, loss: np.ndarray, flops: np.ndarray, seeds: Sequence[Se
     column = (len(loss), 1)
     standard = np.concatenate([fit.noise.draw(np.random.default_rng(s), p, column) for s in seeds], axis=1)
     # A heavy tail may throw e^700: capped where it cannot change a quantile anybody reads.
-    return loss * np.exp(np.clip(fit.noise.scale(p, decades) * standard, -50, 50))
+    return np.asarray(loss * np.exp(np.clip(fit.noise.scale(p, decades) * standard, -50, 50)))
 
 
 def forecast(

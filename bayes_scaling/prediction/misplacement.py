@@ -46,7 +46,7 @@ class Misplacement:
         """
         rng = np.random.default_rng([seed, 223])
         z = rng.standard_normal((draws, 2)) * np.sqrt(self.degrees / rng.chisquare(self.degrees, draws))[:, None]
-        return self.offset * z[:, :1] + self.slope * z[:, 1:] * np.asarray(beyond, float)
+        return np.asarray(self.offset * z[:, :1] + self.slope * z[:, 1:] * np.asarray(beyond, float))
 
     def shifted(
         self, params: np.ndarray, runs: Runs, flops: np.ndarray, compute: ComputeModel, seed: int

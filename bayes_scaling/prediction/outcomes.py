@@ -128,7 +128,9 @@ class Outcomes:
 
     def _further(self, name: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         if name == REPEATS:
-            return np.minimum(inputs["tokens"], np.inf if self.unique_tokens is None else self.unique_tokens)
+            return np.asarray(
+                np.minimum(inputs["tokens"], np.inf if self.unique_tokens is None else self.unique_tokens)
+            )
         return np.full((1, 1), float(self.known_inputs[name]))
 
     def p_below(self, target: float, log_curve: np.ndarray, flops: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bayes_scaling.base.units import format_count, format_flop
+from bayes_scaling.base.units import format_count as format_count
+from bayes_scaling.base.units import format_flop
 
 DASH = "–"
 

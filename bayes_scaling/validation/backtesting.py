@@ -238,4 +238,6 @@ def averaged_draws(validation: Validation, k: int, rule: Averaging, seed: int) -
     parts = [validation.predictions[name][k] for name in validation.laws]
     mixed = blend(rule, validation.laws, [len(p.log_curve) for p in parts], BLEND_DRAWS, seed + k)
     noises = [p.new_runs(np.random.default_rng([seed, 311, k, i])) for i, p in enumerate(parts)]
-    return np.exp(mixed.log_curve([p.log_curve for p in parts], validation.distances[k]) + mixed.noise(noises))
+    return np.asarray(
+        np.exp(mixed.log_curve([p.log_curve for p in parts], validation.distances[k]) + mixed.noise(noises))
+    )

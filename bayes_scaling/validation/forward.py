@@ -53,7 +53,7 @@ class Predicted:
     def new_runs(self, rng: np.random.Generator) -> np.ndarray:
         """Noise of one new run for each draw and query, log nats, dims (draw, run)."""
         standard = self.noise.draw(rng, self.noise_values, self.scale.shape)
-        return np.clip(self.scale * standard, -50, 50)
+        return np.asarray(np.clip(self.scale * standard, -50, 50))
 
     def of(self, mine: np.ndarray) -> Predicted:
         """Some of the runs; `mine` has dims (run,)."""
@@ -96,7 +96,7 @@ class Validation:
     distances: tuple[Distance, ...]
 
     def log_loss(self, fold: int) -> np.ndarray:
-        return np.log(self.runs.loss[self.folds[fold].test])
+        return np.asarray(np.log(self.runs.loss[self.folds[fold].test]))
 
     def up_to(self, cut: float) -> list[tuple[int, np.ndarray]]:
         """What was known at `cut`: each earlier fold, and which of its test runs lie at or below the cut."""

@@ -160,7 +160,7 @@ def _days(text: str) -> float:
     match = re.fullmatch(r"(.+?)\s*(days?|d|weeks?|w)?", text.strip(), re.IGNORECASE)
     assert match is not None
     weeks = (match[2] or "").lower().startswith("w")
-    return _number("--deadline")(match[1]) * (7 if weeks else 1)
+    return float(_number("--deadline")(match[1]) * (7 if weeks else 1))
 
 
 def _plan(text: str) -> dict[str, Any]:
