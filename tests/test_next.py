@@ -22,7 +22,7 @@ from bayes_scaling.inference.fitting import fit
 from bayes_scaling.inference.psis import smoothed
 from bayes_scaling.inference.storage import save_fit
 from bayes_scaling.laws.law import Parameter, ScalingLaw
-from bayes_scaling.laws.noise import NOISES, get_noise
+from bayes_scaling.laws.noise import get_noise
 from bayes_scaling.laws.ops import exp, log
 from bayes_scaling.laws.priors import normal
 from bayes_scaling.prediction.beliefs import Beliefs, Member, joined
@@ -89,15 +89,6 @@ def test_moments_give_the_closed_form_of_a_linear_model(made):
     assert m.variance - np.cumsum(in_turn(m, [0, 1, 2])) == pytest.approx(left, rel=1e-9)
     everything = of(beliefs, slope, at(PLACES), everything=True)
     assert np.cumsum(in_turn(everything, [0, 1, 2])) == pytest.approx(information, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", NOISES)
-def test_information_of_a_noise_is_the_integral_of_its_squared_score(name):
-    p = {"sigma": 1.0, "nu": 3.7, "growth": 0.0}
-    noise = NOISES[name]
-    score = lambda z: (noise.logpdf(z + 1e-5, p) - noise.logpdf(z - 1e-5, p)) / 2e-5  # noqa: E731
-    value = 2 * quad(lambda z: score(z) ** 2 * np.exp(noise.logpdf(z, p)), 1e-4, 60, limit=400)[0]
-    assert value == pytest.approx(float(noise.information(p)), rel=1e-3)
 
 
 # --- nested Monte Carlo ---------------------------------------------------------------------------------

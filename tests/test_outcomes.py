@@ -7,7 +7,6 @@ import pytest
 from by_hand import HOFFMANN, POINTS, by_hand, loss_at
 
 import bayes_scaling as bs
-from bayes_scaling.laws.noise import NOISES
 from bayes_scaling.prediction.ensemble import ensemble
 from bayes_scaling.prediction.forecasting import forecast
 from bayes_scaling.prediction.outcomes import outcomes
@@ -53,19 +52,6 @@ def test_a_mixture_has_as_many_draws_of_each_law_as_it_weighs(tiny_runs):
     assert [len(m.rows) for m in worlds.members] == [250, 750]
     loss = worlds.loss([7e9], [1e11])[:, 0]
     assert np.mean(np.isclose(loss, loss_at(HOFFMANN, 7e9, 1e11))) == 0.25
-
-
-@pytest.mark.parametrize("noise", NOISES)
-def test_each_noise_model_knows_its_own_probabilities(noise):
-    rng = np.random.default_rng(3)
-    p = {"sigma": 1.0, "nu": 3.0, "growth": 0.0}
-    z = np.array([-2.0, -0.5, 0.0, 1.0])
-    drawn = NOISES[noise].draw(rng, p, (200_000, 1))
-    np.testing.assert_allclose(NOISES[noise].cdf(z, p), (drawn <= z).mean(axis=0), atol=5 * 0.5 / np.sqrt(200_000))
-    slope = (NOISES[noise].cdf(z + 1e-6, p) - NOISES[noise].cdf(z - 1e-6, p)) / 2e-6
-    inner = z != 0  # Laplace has a corner there
-    np.testing.assert_allclose(np.log(slope)[inner], NOISES[noise].logpdf(z, p)[inner], atol=1e-5)
-    assert NOISES[noise].cdf(np.array(-30.0), p) > 0  # exact in the tail, not rounded to zero
 
 
 def test_the_probability_of_a_target_counts_the_noise(cloud):
