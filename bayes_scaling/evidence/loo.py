@@ -33,7 +33,7 @@ def loo(fit: Fit) -> Loo:
     if "log_likelihood" not in fit.idata.children:
         return Loo(float("nan"), float("nan"), float("nan"), None)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the k it warns of is in the result, and in the report
+        warnings.simplefilter("ignore", UserWarning)  # the k it warns of is in the result, and in the report
         raw = psis_loo(fit.idata, var_name="log_loss", pointwise=True)
     return Loo(float(raw.elpd), float(raw.se), float(raw.pareto_k.max()), raw)
 
@@ -47,6 +47,6 @@ def stacking_weights(names: Sequence[str], results: Sequence[Loo]) -> dict[str, 
     if any(r.raw is None for r in results):
         return dict.fromkeys(names, float("nan"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("ignore", UserWarning)
         table = compare({n: r.raw for n, r in zip(names, results, strict=True)}, method="stacking", round_to="none")
     return {name: float(table.loc[name, "weight"]) for name in names}
