@@ -19,6 +19,7 @@ class Notice:
     message: str
 
     def to_dict(self) -> dict[str, str]:
+        """`{code, message}`, as in `warnings` of the JSON."""
         return {"code": self.code, "message": self.message}
 
 

@@ -45,6 +45,7 @@ def write_with(path: Path | str, write: Callable[[Path], object]) -> Path:
 
 
 def write_text(path: Path | str, text: str) -> Path:
+    """Write `text` as UTF-8, whole or not at all; gives the path back."""
     return write_with(path, lambda p: p.write_text(text, encoding="utf-8"))
 
 
@@ -62,6 +63,7 @@ def finite(value: Any) -> Any:
 
 
 def dump_json(value: Any, indent: int | None = 2) -> str:
+    """`value` as JSON text: what is not finite becomes null, arrays become lists."""
     return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
 
 

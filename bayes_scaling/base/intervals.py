@@ -43,6 +43,7 @@ def weighted_quantile(values: np.ndarray, probs: Any, weights: np.ndarray | None
 
 
 def tail_probs(ci_prob: float) -> tuple[float, float]:
+    """Lower and upper probability of the equal-tailed interval of probability `ci_prob`."""
     return (1 - ci_prob) / 2, (1 + ci_prob) / 2
 
 

@@ -17,10 +17,19 @@ from typing import Any, Protocol
 
 
 class Reporter(Protocol):
-    def stage(self, title: str, total: int | None = None) -> None: ...
-    def more(self, n: int) -> None: ...
-    def tick(self, n: int = 1) -> None: ...
-    def close(self) -> None: ...
+    """What long work tells of itself; where it goes is the caller's choice."""
+
+    def stage(self, title: str, total: int | None = None) -> None:
+        """A new stage begins, of `total` steps where that is known."""
+
+    def more(self, n: int) -> None:
+        """The stage has `n` steps more than was said."""
+
+    def tick(self, n: int = 1) -> None:
+        """`n` steps are done."""
+
+    def close(self) -> None:
+        """Nothing more will be told."""
 
 
 class Silent:

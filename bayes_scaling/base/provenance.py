@@ -23,6 +23,7 @@ _PACKAGES = ("pymc", "pytensor", "arviz", "jax", "jaxlib", "numpyro", "blackjax"
 
 @cache
 def versions() -> dict[str, str]:
+    """Versions of this package, of Python and of the packages that numbers depend on, by name."""
     found = {"bayes_scaling": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -44,6 +45,8 @@ def _command_line() -> list[str]:
 
 
 def provenance(seed: int | None = None, runs_sha256: str | None = None, cached: Iterable[str] = ()) -> dict[str, Any]:
+    """What the JSON of every result says of its making: versions, platform, device, seed, hash of the runs, command
+    line, and which posteriors were read from the cache."""
     return {
         "versions": dict(versions()),
         "platform": platform.platform(),
@@ -101,4 +104,5 @@ class Stopwatch:
 
     @property
     def seconds(self) -> dict[str, float]:
+        """Wall time since the start as `total`, and of each part."""
         return {"total": perf_counter() - self._start, **self.parts}

@@ -90,6 +90,7 @@ class Density:
 
     @property
     def outline(self) -> Outline:
+        """Names, shapes and starting point of the unknowns: what is needed without the model."""
         return Outline(self.names, self.shapes, tuple(self.initial.tolist()))
 
     @property

@@ -132,6 +132,7 @@ def load_outline(identity: str) -> Outline | None:
 
 
 def save_outline(identity: str, outline: Outline) -> None:
+    """Keep the outline of the programs of that identity."""
     save(f"{identity}-outline", json.dumps(asdict(outline)).encode())
 
 

@@ -28,6 +28,7 @@ class Loo:
 
 
 def loo(fit: Fit) -> Loo:
+    """PSIS leave-one-out of a fit, from its pointwise log likelihood."""
     from arviz_stats import loo as psis_loo
 
     if "log_likelihood" not in fit.idata.children:

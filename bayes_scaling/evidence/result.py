@@ -70,6 +70,7 @@ class Evidence:
 
     @property
     def best(self) -> str:
+        """Name of the law of the largest posterior probability."""
         return max(self.probability, key=lambda name: self.probability[name])
 
     @property
@@ -88,6 +89,7 @@ class Evidence:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """What the runs, the fits, the estimates and the verdicts have to say."""
         own = []
         title = {f.law.name: f.law.title for f in self.fits}
         for name, z in self.bridge.items():
@@ -119,6 +121,7 @@ class Evidence:
         )
 
     def rows(self) -> list[dict[str, Any]]:
+        """`laws[]` of the JSON: estimates, probability, scores and weights, one entry a law."""
         nested = {name: z.value if np.isfinite(z.value) else None for name, z in self.nested.items()}
         return [
             {

@@ -184,6 +184,7 @@ class Sensitivity:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """Estimates that cannot be relied on, and a noise model that the runs prefer to the one taken."""
         own = []
         for law in sorted({v.law for v in self.variants if not v.ok}):
             text = f"{law}: its evidence under some other priors or noise is not reliable; see the sensitivity table."

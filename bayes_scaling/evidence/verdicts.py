@@ -36,6 +36,7 @@ class BayesFactor:
     verdict: str
 
     def to_dict(self) -> dict[str, Any]:
+        """One entry of `bayes_factors[]` in the JSON."""
         return {
             "numerator": self.numerator,
             "denominator": self.denominator,

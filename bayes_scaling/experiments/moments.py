@@ -69,4 +69,5 @@ def in_turn(m: Moments, batch: Sequence[int]) -> np.ndarray:
 
 
 def total(m: Moments, batch: Sequence[int]) -> float:
+    """Gain of a whole batch, nats; `batch` indexes the candidates."""
     return float(in_turn(m, batch).sum())

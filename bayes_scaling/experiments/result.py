@@ -92,9 +92,11 @@ class Suggestion:
 
     @property
     def gain_per_flop(self) -> float:
+        """Nats per FLOP."""
         return self.gain / self.flops
 
     def to_dict(self) -> dict[str, Any]:
+        """One entry of `suggestions[]` in the JSON."""
         return {**asdict(self), "gain_per_flop": self.gain_per_flop, "tokens_per_param": self.tokens / self.params}
 
 
@@ -151,6 +153,7 @@ class Suggestions:
         return float(sum(s.flops for s in self.suggestions))
 
     def rows(self) -> list[dict[str, Any]]:
+        """`suggestions[]` of the JSON."""
         return [s.to_dict() for s in self.suggestions]
 
     def ranked(self, most: int = 10) -> list[dict[str, float]]:

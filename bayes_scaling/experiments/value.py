@@ -50,6 +50,7 @@ class Value:
     money: float | None
 
     def to_dict(self) -> dict[str, float | None]:
+        """The value as loss, share of it in per cent, FLOP and money, with errors."""
         return {
             "loss": self.loss,
             "loss_error": self.loss_error,
@@ -93,6 +94,7 @@ class Worth:
         return self.study.flops - self.cost_flops
 
     def to_dict(self) -> dict[str, Any]:
+        """`worth` of the JSON of `next`."""
         return {
             "params": self.params,
             "loss": self.loss,

@@ -89,6 +89,7 @@ class Chunk:
     threads: int = 1
 
     def specify(self) -> tuple[ScalingLaw, Noise]:
+        """Law and noise of the chunk under its priors."""
         params, tokens = self.scale
         base = get_law(self.law).with_scale(params=params, tokens=tokens)
         return specify(base, self.noise, {k: Prior.parse(v) for k, v in self.priors.items()})

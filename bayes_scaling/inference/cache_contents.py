@@ -38,6 +38,7 @@ class Part:
     path: Path
 
     def to_dict(self) -> dict[str, Any]:
+        """One entry of `parts[]` in the JSON of `cache`."""
         return {"name": self.name, "holds": self.holds, "files": self.files, "bytes": self.bytes}
 
 
@@ -58,6 +59,7 @@ class Contents:
 
     @property
     def bytes(self) -> int:
+        """Size of all parts together."""
         return sum(p.bytes for p in self.parts)
 
     def to_frame(self) -> pd.DataFrame:
@@ -67,6 +69,7 @@ class Contents:
         return pd.DataFrame([p.to_dict() for p in self.parts])
 
     def to_dict(self) -> dict[str, Any]:
+        """The JSON object of `cache`."""
         body = {
             "path": str(self.path),
             "parts": [p.to_dict() for p in self.parts],

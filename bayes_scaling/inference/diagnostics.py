@@ -56,6 +56,7 @@ class Diagnostics:
     importance_ess: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
+        """`diagnostics` of the JSON of `fit`."""
         return asdict(self) | {"messages": list(self.messages)}
 
     def __str__(self) -> str:

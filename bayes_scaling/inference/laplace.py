@@ -223,6 +223,7 @@ def judged(made: Approximation, quantities: Mapping[str, np.ndarray], *, n: int,
 
 
 def without_mode(title: str = "the posterior") -> FitFailedError:
+    """The error of an approximation that has no mode to stand on."""
     return FitFailedError(
         f"No mode search converged, so {title} has no Laplace approximation. Take method='nuts' or 'auto'."
     )

@@ -141,6 +141,7 @@ class ScalingLaw:
         return {name: known[name] for name in self.parameters}
 
     def derived_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Derived constants by name, in the dims of `values`, which may state constants as published."""
         p = SimpleNamespace(**self.free_values(values))
         return {name: function(p, self.scale) for name, function in self.derived.items()}
 

@@ -26,10 +26,12 @@ def namespace(*values: Any) -> Any:
 
 
 def exp(x: Any) -> Any:
+    """e to the x, elementwise."""
     return namespace(x).exp(x)
 
 
 def log(x: Any) -> Any:
+    """Natural logarithm, elementwise."""
     return namespace(x).log(x)
 
 
@@ -39,6 +41,7 @@ def power(x: Any, exponent: Any) -> Any:
 
 
 def log1p(x: Any) -> Any:
+    """log(1 + x), exact for small x."""
     return namespace(x).log1p(x)
 
 
@@ -51,18 +54,22 @@ def gammaln(x: Any) -> Any:
 
 
 def expm1(x: Any) -> Any:
+    """exp(x) - 1, exact for small x."""
     return namespace(x).expm1(x)
 
 
 def sqrt(x: Any) -> Any:
+    """Square root, elementwise."""
     return namespace(x).sqrt(x)
 
 
 def minimum(x: Any, y: Any) -> Any:
+    """The smaller of x and y, elementwise."""
     return namespace(x, y).minimum(x, y)
 
 
 def maximum(x: Any, y: Any) -> Any:
+    """The larger of x and y, elementwise."""
     return namespace(x, y).maximum(x, y)
 
 

@@ -47,6 +47,8 @@ _PARSERS: dict[str, Callable[[str], float]] = {
 
 
 class BadCell(NamedTuple):
+    """A cell that cannot be used: where it stands, what it holds, why that will not do, and the remedy."""
+
     position: int
     order: int
     column: str
@@ -65,6 +67,7 @@ class Findings:
     notices: list[Notice] = field(default_factory=list)
 
     def bad(self, position: int | np.integer, column: str, why: str, remedy: str) -> None:
+        """Note a cell that cannot be used."""
         order = list(self.table.frame.columns).index(column)
         value = self.table.frame[column].iloc[position]
         shown = "" if _is_missing(value) and not isinstance(value, str) else printable(value)

@@ -59,6 +59,7 @@ class DataSet:
     path: Path
 
     def to_dict(self) -> dict[str, Any]:
+        """One entry of the JSON of `data`."""
         return {**asdict(self), "path": str(self.path)}
 
 
@@ -73,6 +74,7 @@ def known_names() -> list[str]:
 
 
 def is_dataset(name: str) -> bool:
+    """Whether a known data set has that name."""
     return name in _registry() or name in _shipped_names()
 
 

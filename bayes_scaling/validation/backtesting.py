@@ -62,6 +62,7 @@ class Backtest:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Whose scores there are: each law, and "average"."""
         return tuple(self.scores)
 
     def overall(self, name: str = AVERAGE) -> dict[str, Any]:
@@ -113,6 +114,7 @@ class Backtest:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """What the runs and the validation have to say."""
         return (*self.runs.notices, *validation_notices(self.validation, self.scores))
 
     @property

@@ -96,6 +96,7 @@ class Validation:
     distances: tuple[Distance, ...]
 
     def log_loss(self, fold: int) -> np.ndarray:
+        """Observed log loss of the fold's test runs, dims (run,)."""
         return np.asarray(np.log(self.runs.loss[self.folds[fold].test]))
 
     def up_to(self, cut: float) -> list[tuple[int, np.ndarray]]:
