@@ -114,6 +114,7 @@ def add_sampling(parser: argparse.ArgumentParser, draws: int = DEFAULTS["draws"]
 
 
 def add_ci(parser: argparse.ArgumentParser) -> None:
+    """`--ci`."""
     parser.add_argument(
         "--ci",
         type=values.probability,
@@ -123,12 +124,14 @@ def add_ci(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
+    """`--json`, `--quiet`, `--allow-bad-fit`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress and no warnings on standard error")
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
 
 
 def add_budgets(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """`--budget`, which may be given several times."""
     parser.add_argument(
         "--budget",
         action="append",

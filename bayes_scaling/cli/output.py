@@ -26,6 +26,7 @@ class Table:
     """How many columns are flush left."""
 
     def plain(self) -> str:
+        """The table as text without colours."""
         widths = [max(len(row[i]) for row in [self.headers, *self.rows]) for i in range(len(self.headers))]
         lines = []
         for row in [self.headers, *self.rows]:
@@ -36,6 +37,7 @@ class Table:
         return "\n".join(lines)
 
     def rich(self) -> Any:
+        """The table as rich draws it."""
         from rich import box
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -76,6 +78,7 @@ def json_text(body: Mapping[str, Any]) -> str:
 
 
 def print_blocks(blocks: Iterable[str | Table]) -> None:
+    """Print texts and tables, one after the other, to standard output."""
     if sys.stdout is not None and sys.stdout.isatty():
         from rich.console import Console
 
@@ -112,6 +115,7 @@ def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]
 
 
 def number(value: float | None, digits: int = 4) -> str:
+    """A number as tables show it; a dash where there is none."""
     return "-" if value is None else f"{value:.{digits}g}"
 
 
@@ -121,4 +125,5 @@ def interval(value: Mapping[str, Any], form: Any = number) -> str:
 
 
 def percent(prob: float) -> str:
+    """A share in per cent; a dash where there is none."""
     return f"{100 * prob:.4g} %"

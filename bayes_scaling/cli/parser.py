@@ -45,6 +45,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **kwargs)
 
     def error(self, message: str) -> NoReturn:
+        """Ends with exit code 2 and one line that says what to do."""
         text = message[:1].upper() + message[1:].rstrip(".")
         raise UsageError(f"{text}. See '{self.prog} --help'.")
 

@@ -40,6 +40,7 @@ class Posterior:
 
 
 def read_runs(arguments: argparse.Namespace) -> Runs:
+    """The runs that the command names, read as its options say."""
     from bayes_scaling.runs.loading import load_runs
 
     columns = values.column_map(arguments.map)

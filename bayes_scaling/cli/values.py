@@ -36,6 +36,7 @@ def whole(option: str, least: int) -> Callable[[str], int]:
 
 
 def probability(text: str) -> float:
+    """A number between 0 and 1."""
     try:
         value = float(text)
     except ValueError:
@@ -46,6 +47,7 @@ def probability(text: str) -> float:
 
 
 def loss(text: str) -> float:
+    """A loss, as people write it."""
     try:
         value = float(text)
     except ValueError:
@@ -73,6 +75,7 @@ def law_names(text: str) -> tuple[str, ...]:
 
 
 def noise_name(text: str) -> str:
+    """The name of a noise model."""
     from bayes_scaling.laws.noise import get_noise
 
     return get_noise(text).name

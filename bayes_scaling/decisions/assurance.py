@@ -50,6 +50,7 @@ class Path:
         return float(np.exp(np.interp(place, np.arange(len(self.budgets)), np.log(self.budgets))))
 
     def log_params_at(self, place: float) -> float:
+        """log N on the path at `place`, a position among the budgets that need not be whole."""
         return float(np.interp(place, np.arange(len(self.budgets)), np.log(self.params)))
 
 
@@ -100,6 +101,7 @@ class Assurance:
         return float(np.maximum(self.flops - self.needed, 0.0).mean())
 
     def to_dict(self, ci_prob: float = 0.9) -> dict[str, Any]:
+        """`assurance` of the JSON of `decide`."""
         reached = self.needed[np.isfinite(self.needed)]
         likely = (self.probabilities > 0.001) & (self.probabilities < 0.999)
         shown = np.flatnonzero(likely)

@@ -153,6 +153,7 @@ class CostModel:
 
     @property
     def hardware(self) -> Device | None:
+        """The device, once its name has been looked up; None without one."""
         return None if self.device is None or isinstance(self.device, str) else self.device
 
     @property
@@ -163,6 +164,7 @@ class CostModel:
         return FLOPS if self.device is None else HOURS
 
     def to_dict(self) -> dict[str, Any]:
+        """`cost_model` of the JSON of `decide`."""
         d = self.hardware
         return {
             "unit": self.unit,

@@ -69,6 +69,7 @@ class Limits:
         return tuple(s for s in self.sizes if (self.min_params or 0) <= s <= (self.max_params or np.inf))
 
     def to_dict(self) -> dict[str, Any]:
+        """`limits` of the JSON of `decide`."""
         return {
             "min_params": self.min_params,
             "max_params": self.max_params,
@@ -124,6 +125,7 @@ class Allocations:
         return np.maximum(d, 1.0)  # nothing left to train on: a plan no rule takes, but one with a loss
 
     def training_flops(self, params: Any, tokens: Any) -> np.ndarray:
+        """Training FLOP of runs of that size and data, in their dims."""
         return np.asarray(self.compute.flops(np.asarray(params, float), np.asarray(tokens, float)))
 
     @property

@@ -42,6 +42,7 @@ class Plan:
 
     @property
     def label(self) -> str:
+        """Its name, or its size and data in words."""
         return self.name or f"{format_count(self.params)} on {format_count(self.tokens)}"
 
 

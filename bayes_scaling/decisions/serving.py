@@ -55,6 +55,7 @@ class Lifetime:
     loss: np.ndarray
 
     def to_dict(self, ci_prob: float) -> dict[str, Any]:
+        """Interval values of the optimum over the model's life, over the draws that have one; null where none has."""
         values = {"params": self.params, "tokens": self.tokens, "flops": self.flops, "loss": self.loss}
         known = np.isfinite(self.params)
         return {k: interval_value(v[known], ci_prob) if known.any() else None for k, v in values.items()}

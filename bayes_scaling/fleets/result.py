@@ -104,6 +104,7 @@ class Fleet:
 
     @property
     def ok(self) -> bool:
+        """Whether no member failed."""
         return not self.failed
 
     def _numbers(self, name: str, law: str) -> dict[str, Any]:
@@ -167,6 +168,7 @@ class Fleet:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """One notice a member that failed."""
         return tuple(Notice("fit_failed", f"{name}, {law}: {message}") for (name, law), message in self.failed.items())
 
     def to_dict(self) -> dict[str, Any]:

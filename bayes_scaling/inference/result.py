@@ -69,10 +69,12 @@ class Fit:
 
     @property
     def ok(self) -> bool:
+        """Whether the diagnostics did not fail; a warning is still ok."""
         return self.diagnostics.verdict != "failed"
 
     @property
     def n_draws(self) -> int:
+        """Draws of all chains together."""
         return int(np.prod(next(iter(posterior_of(self).values())).shape[:2]))
 
     def draws(self, *names: str) -> dict[str, np.ndarray]:
@@ -92,6 +94,7 @@ class Fit:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """What the runs, the diagnostics and the size of the table have to say."""
         code = {"warning": "fit_warning", "failed": "fit_failed"}.get(self.diagnostics.verdict, "")
         own = [Notice(code, f"{self.law.title}: {m}") for m in self.diagnostics.messages]
         if not keeps_terms(self.n_draws, self.runs.n):
@@ -163,4 +166,5 @@ def cached_laws(fits: Iterable[Fit]) -> tuple[str, ...]:
 
 
 def with_ci(fit: Fit, ci_prob: float) -> Fit:
+    """The same fit, its intervals stated at probability `ci_prob`."""
     return replace(fit, ci_prob=ci_prob)

@@ -211,6 +211,7 @@ class Prior:
 
     @property
     def support(self) -> tuple[float, float]:
+        """Smallest and largest value that it allows; infinite where there is none."""
         if self.family == "uniform":
             args = dict(self.arguments)
             return args["lower"], args["upper"]
@@ -256,14 +257,17 @@ class Prior:
 
 
 def lognormal(*, median: float, sigma: float) -> Prior:
+    """log value is normal about log `median` with standard deviation `sigma`."""
     return Prior.make("lognormal", median=median, sigma=sigma)
 
 
 def normal(*, mu: float, sigma: float) -> Prior:
+    """Mean `mu`, standard deviation `sigma`."""
     return Prior.make("normal", mu=mu, sigma=sigma)
 
 
 def halfnormal(*, sigma: float) -> Prior:
+    """The absolute value of a normal about zero with standard deviation `sigma`."""
     return Prior.make("halfnormal", sigma=sigma)
 
 
@@ -278,6 +282,7 @@ def gamma(*, alpha: float, beta: float) -> Prior:
 
 
 def uniform(*, lower: float, upper: float) -> Prior:
+    """Equal density from `lower` to `upper`."""
     return Prior.make("uniform", lower=lower, upper=upper)
 
 

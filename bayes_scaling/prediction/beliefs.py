@@ -42,6 +42,7 @@ class Member:
 
     @property
     def n(self) -> int:
+        """Draws of the member."""
         return len(next(iter(self.values.values())))
 
     @property
@@ -75,6 +76,7 @@ class Beliefs:
 
     @property
     def n(self) -> int:
+        """Draws of all members together."""
         return len(self.weights)
 
     @property

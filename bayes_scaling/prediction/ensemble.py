@@ -40,10 +40,12 @@ class Ensemble:
 
     @property
     def law_weights(self) -> dict[str, float]:
+        """Weight of each law, by name."""
         return {fit.law.name: float(w) for fit, w in zip(self.fits, self.weights, strict=True)}
 
     @property
     def name(self) -> str:
+        """The law's name where there is one law, else "average"."""
         return self.fits[0].law.name if len(self.fits) == 1 else "average"
 
     @property
@@ -58,10 +60,12 @@ class Ensemble:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """What the fits and the weighing have to say, each thing once."""
         return tuple(dict.fromkeys([*(n for f in self.fits for n in f.notices), *self.told]))
 
     @property
     def ok(self) -> bool:
+        """Whether every fit that has a weight passed its diagnostics."""
         return all(f.ok for f, w in zip(self.fits, self.weights, strict=True) if w > 0)
 
 

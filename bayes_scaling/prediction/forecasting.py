@@ -77,6 +77,7 @@ class Forecast:
         return weighted_quantile(self.draws, probs, self.weights)
 
     def rows(self) -> list[dict[str, Any]]:
+        """`forecasts[]` of the JSON, one entry a query."""
         return [
             {
                 "params": float(self.params[j]),

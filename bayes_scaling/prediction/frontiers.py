@@ -71,6 +71,7 @@ class Frontier:
 
     @property
     def weights(self) -> np.ndarray:
+        """Weight of each draw, dims (draw,), summing to one."""
         return self.idata["frontier"]["weight"].to_numpy()
 
     def _value(self, name: str, j: int) -> dict[str, Any]:
@@ -79,6 +80,7 @@ class Frontier:
         return interval_value(draws[inside], self.ci_prob, weights[inside])
 
     def rows(self) -> list[dict[str, Any]]:
+        """`frontier[]` of the JSON, one entry a budget."""
         names = ("params", "tokens", "tokens_per_param", "loss")
         return [
             {

@@ -57,4 +57,5 @@ class Misplacement:
         return np.asarray(params * 10 ** self.log10_shift(len(params), beyond, seed))
 
     def to_dict(self) -> dict[str, float]:
+        """Its constants, by name."""
         return asdict(self)

@@ -91,6 +91,7 @@ class Outcomes:
 
     @property
     def n_draws(self) -> int:
+        """Draws of all members together."""
         return len(self.component)
 
     @property

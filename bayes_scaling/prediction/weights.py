@@ -64,6 +64,17 @@ def prior_averaging(laws: Sequence[ScalingLaw]) -> Averaging:
 
 
 def combined(laws: Sequence[ScalingLaw], total: np.ndarray, cuts: int, cells: int) -> Averaging:
+    """The averaging rule that validation scores and the laws' trust make together.
+
+    Parameters
+    ----------
+    laws
+        In the order of the scores.
+    total
+        Summed log score of each law under each scale of discrepancy, nats, dims (law, scale).
+    cuts, cells
+        How many cuts of the table, and cells of cut and distance, the scores come from.
+    """
     trust = np.log([law.trust for law in laws])
     scale_prior = -0.5 * ((np.log(SCALES) - np.log(SCALE_MEDIAN)) / SCALE_SIGMA) ** 2
     log_w = TEMPER * total + trust[:, None] + scale_prior[None]

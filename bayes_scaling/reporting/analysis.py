@@ -51,6 +51,7 @@ class Report:
 
     @property
     def page(self) -> Path:
+        """Its page, `index.html`."""
         return self.path / PAGE
 
     @property

@@ -49,6 +49,7 @@ class RawTable:
     notices: tuple[Notice, ...] = field(default=())
 
     def where(self, position: int) -> str:
+        """The row at `position` as people find it in the file."""
         return f"{self.place_word} {printable(self.places[position])}"
 
 

@@ -17,6 +17,7 @@ _IDLE = "{names}: no effect on a back-test, whose fits below each cut are of a f
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser)
     options.add_laws(parser)
     options.add_sampling(parser)
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
     runs = sources.read_runs(arguments)
     from bayes_scaling.validation.backtesting import backtest

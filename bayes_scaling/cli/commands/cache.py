@@ -9,11 +9,13 @@ from bayes_scaling.cli.command import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     parser.add_argument("--clear", action="store_true", help="delete it all; it is made again when needed")
     options.add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     from bayes_scaling.inference.cache_contents import cache_contents
 
     found = cache_contents(clear=arguments.clear)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser)
     options.add_laws(parser)
     parser.add_argument(
@@ -30,6 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     laws = sources.law_choice(arguments)
     if laws and len(laws) < 2:
         raise UsageError(f"compare needs two laws or more, such as --laws {laws[0]},kaplan_floor; 'fit' takes one.")

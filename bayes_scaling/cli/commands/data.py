@@ -13,6 +13,7 @@ from bayes_scaling.cli.command import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     parser.add_argument(
         "words",
         nargs="*",
@@ -23,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     words = arguments.words
     if words[:1] == ["fetch"]:
         if len(words) != 2:

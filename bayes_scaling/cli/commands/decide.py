@@ -23,6 +23,7 @@ _PLAN = "Write for example --plan params=7B,tokens=1T or --plan params=7B,tokens
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, saved=True)
     group = parser.add_argument_group("the question")
     group.add_argument(
@@ -98,6 +99,7 @@ def _configure_limits(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     asked = _request(arguments)
     source = sources.posterior(arguments)
     from bayes_scaling.decisions.deciding import answer

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser)
     parser.add_argument("--out", metavar="FIT.nc", help="save the fit as netCDF, to be used instead of RUNS later")
     options.add_law(parser)
@@ -24,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     law = _one_law(arguments)
     settings = sources.sampling(arguments)
     if arguments.out:

@@ -18,6 +18,7 @@ _SETTINGS = ("noise", "priors", "draws", "chains", "random_seed", "ci_prob", "pr
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, several=True)
     parser.add_argument("--by", metavar="COLUMN", help="cut one table into a data set for each value of this column")
     parser.add_argument(
@@ -41,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     if arguments.workers and arguments.scheduler:
         raise UsageError("Give --workers N or --scheduler ADDRESS, not both.")
     if arguments.by and len(arguments.runs) > 1:

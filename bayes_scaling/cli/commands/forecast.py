@@ -18,6 +18,7 @@ KINDS = ("new-run", "curve")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, saved=True)
     parser.add_argument(
         "--at",
@@ -36,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     saved = sources.is_saved(arguments)
     queries = None if saved else _queries(arguments, _inputs(arguments))
     source = sources.posterior(arguments)

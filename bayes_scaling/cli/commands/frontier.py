@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, saved=True)
     options.add_budgets(parser, required=True)
     options.add_ci(parser)
@@ -25,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     source = sources.posterior(arguments)
     from bayes_scaling.prediction.frontiers import frontier
 

@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show one law in full")
     options.add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     from bayes_scaling.laws.registry import all_laws, get_law
 
     chosen = [get_law(arguments.name)] if arguments.name else list(all_laws().values())

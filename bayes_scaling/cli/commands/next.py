@@ -21,6 +21,7 @@ RANKS = ("gain", "gain-per-flop")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, saved=True)
     group = parser.add_argument_group("the decision")
     group.add_argument(
@@ -66,6 +67,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     source = sources.posterior(arguments)
     from bayes_scaling.experiments.suggesting import suggest
 

@@ -12,6 +12,7 @@ from bayes_scaling.cli.command import Command
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser, fallback="pile")
     parser.add_argument("--out", metavar="DIR", help="folder of the report (default: reports/NAME, NAME the runs')")
     options.add_budgets(parser, required=False)
@@ -28,6 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
     if arguments.out:
         _check_out(Path(arguments.out))

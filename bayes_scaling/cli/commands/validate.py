@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
     options.add_runs(parser)
     options.add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the command and print its answer; returns the exit code."""
     begin = perf_counter()
     runs = sources.read_runs(arguments)
     if not arguments.json:
