@@ -31,8 +31,9 @@ def weighted_quantile(values: np.ndarray, probs: Any, weights: np.ndarray | None
         return np.asarray(np.quantile(values, probs, axis=0))
     flat = values.reshape(len(values), -1)
     keep = weights > 0
-    order = np.argsort(flat[keep], axis=0)
     w = np.asarray(weights, float)[keep]
+    # Equal values by their weights, so that the order of the draws does not matter.
+    order = np.lexsort((np.broadcast_to(w[:, None], flat[keep].shape), flat[keep]), axis=0)
     out = np.empty((len(probs), flat.shape[1]))
     for j in range(flat.shape[1]):
         sorted_w = w[order[:, j]]
