@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ os.environ["BAYES_SCALING_CACHE_LIMIT"] = "0"
 from by_hand import BESIROGLU, POINTS, by_hand
 from command import QUICK
 
+from bayes_scaling.base.errors import DataError
 from bayes_scaling.cli.main import main
 from bayes_scaling.laws.registry import get_law
 from bayes_scaling.prediction.ensemble import validated
 from bayes_scaling.prediction.weights import Averaging
+from bayes_scaling.runs.datasets import fetch, load_table
 from bayes_scaling.runs.loading import load_runs
 from bayes_scaling.runs.runs import Runs
 
@@ -35,6 +38,25 @@ def local_data() -> Path:
     if not named:
         pytest.skip("BAYES_SCALING_LOCAL_DATA is not set: it names a folder of public tables that are not shipped")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def epoch_table(tmp_path_factory) -> pd.DataFrame:
+    """The digitised Chinchilla runs by the registry's adapter, which verifies them: from a local copy of their source,
+    from the user's cache, or downloaded. Tests skip only where none of these is possible."""
+    name = "chinchilla_epoch"
+    copy = Path(os.environ.get("BAYES_SCALING_LOCAL_DATA", "")) / f"{name}.raw.csv"
+    if copy.is_file():
+        folder = tmp_path_factory.mktemp("known")
+        shutil.copyfile(copy, folder / f"{name}.csv")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BAYES_SCALING_CACHE", str(folder))
+            return load_table(name)
+    try:
+        fetch(name)
+    except DataError as error:
+        pytest.skip(str(error))
+    return load_table(name)
 
 
 def design(params: np.ndarray, tokens: np.ndarray, loss: np.ndarray, name: str) -> Runs:

@@ -24,6 +24,7 @@ from bayes_scaling.validation.cells import ANOMALY, ANOMALY_SD, cell_scores
 from bayes_scaling.validation.folds import FEWEST, GAP, forward_folds
 from bayes_scaling.validation.forward import Predicted, Validation, bins, predicted, validate_forward
 from bayes_scaling.validation.learning import learn
+from bayes_scaling.validation.misfits import law_scores
 from bayes_scaling.validation.scores import LEVELS, PINBALL_PROBS, score, summary
 
 LAWS = ("kaplan", "chinchilla")
@@ -56,16 +57,27 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forward, "FOLD_CHAINS", 2)
 
 
-def handmade(runs: bs.Runs, draws: int = 300, spread: float = 0.01, off: dict[str, float] | None = None) -> Validation:
-    """A validation whose posteriors are drawn by hand about the truth; `off` is a bias of log E, by law."""
-    rng = np.random.default_rng(11)
+def handmade(
+    runs: bs.Runs,
+    draws: int = 300,
+    spread: float = 0.01,
+    off: dict[str, float] | None = None,
+    seed: int = 11,
+    erring: float = 0.0,
+) -> Validation:
+    """A validation whose posteriors are drawn by hand about the truth; `off` is a bias of log E, by law.
+
+    Each posterior's centre is itself off the truth by `erring`, so that it is honest where `erring` is `spread`.
+    """
+    rng = np.random.default_rng(seed)
     folds = tuple(forward_folds(runs))
     law, noise = get_law("chinchilla"), get_noise("student_t")
     predictions = {}
     for name in LAWS:
         parts = []
         for fold in folds:
-            values = {k: v * np.exp(spread * rng.standard_normal(draws)) for k, v in TRUTH.items()}
+            centre = {k: v * np.exp(erring * rng.standard_normal()) for k, v in TRUTH.items()}
+            values = {k: v * np.exp(spread * rng.standard_normal(draws)) for k, v in centre.items()}
             values["E"] *= np.exp((off or {}).get(name, 0.0))
             values |= {k: np.full(draws, v) for k, v in NOISE.items()}
             parts.append(predicted(law, noise, values, "ok", runs.subset(fold.train), runs.subset(fold.test)))
@@ -334,6 +346,27 @@ def test_honest_posteriors_hold_and_wrong_ones_are_told(runs):
     assert "misfit" in [n.code for n in wrong.notices]
     assert wrong.overall()["bias"] > 5
     assert wrong.rule.scale_mean > good.rule.scale_mean
+
+
+@pytest.mark.parametrize(("stated", "verdict"), [(1.0, "right"), (0.4, "narrow"), (2.5, "wide")])
+def test_coverage_tells_narrow_and_wide_from_right(stated, verdict):
+    """Posteriors that err by 1 % and say so, say less, or say more: judged from both sides at every level."""
+    n, d = ladder(np.geomspace(1e19, 1e21, 7))
+    loss = get_law("chinchilla").loss(TRUTH, {"params": n, "tokens": d})
+    held = []
+    for seed in range(40):
+        noise = NOISE["sigma"] * np.random.default_rng([seed, 1]).standard_t(NOISE["nu"], n.size)
+        made = table(n, d, loss * np.exp(noise))
+        validation = handmade(made, spread=0.01 * stated, erring=0.01, seed=seed)
+        scores = law_scores(validation, seed)[LAWS[0]]
+        held.append([np.mean([s.covered[level].mean() for s in scores]) for level in (0.5, 0.9)])
+    share = np.array(held)
+    # Tables are independent, their runs are not.
+    far = (share.mean(axis=0) - [0.5, 0.9]) / (share.std(axis=0, ddof=1) / np.sqrt(40))
+    if verdict == "right":
+        assert (abs(far) < 4).all(), far
+    else:
+        assert ((far < -4) if verdict == "narrow" else (far > 4)).all(), far
 
 
 def test_the_same_seed_gives_the_same_scores(runs):

@@ -248,13 +248,13 @@ def test_disagreement_reaches_the_exit_code(tiny_runs, monkeypatch):
 
 
 @pytest.mark.slow
-def test_digitised_chinchilla_runs(local_data):
+def test_digitised_chinchilla_runs(epoch_table):
     """All 245 runs: what the literature's own numbers lead one to expect, stable over seeds."""
     from bayes_scaling.evidence.comparing import compare
 
     orders = []
     for seed in (0, 1):
-        evidence = compare(local_data / "chinchilla_epoch.csv", nested=seed == 0, sensitivity=False, random_seed=seed)
+        evidence = compare(epoch_table, nested=seed == 0, sensitivity=False, random_seed=seed)
         z = {name: e.value for name, e in evidence.bridge.items()}
         orders.append(sorted(z, key=lambda n: z[n]))
         assert all(e.sd < 0.1 for e in evidence.bridge.values())

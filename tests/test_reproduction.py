@@ -1,4 +1,4 @@
-"""Published numbers, from the digitised Chinchilla runs (Epoch AI's table, not shipped): `local_data` names them."""
+"""Published numbers, from the digitised Chinchilla runs (Epoch AI's table, not shipped; see `epoch_table`)."""
 
 from __future__ import annotations
 
@@ -31,14 +31,6 @@ REFERENCE_PRIORS = {
 }
 
 
-@pytest.fixture(scope="module")
-def table(local_data) -> pd.DataFrame:
-    path = local_data / "chinchilla_epoch.csv"
-    if not path.exists():
-        pytest.skip(f"{path} is not there")
-    return pd.read_csv(path)
-
-
 def runs_of(frame: pd.DataFrame):
     return load_runs(frame[["params", "tokens", "loss"]].reset_index(drop=True), name="chinchilla_epoch")
 
@@ -52,8 +44,8 @@ def clean(result) -> None:
 
 
 @pytest.fixture(scope="module")
-def fit240(table):
-    runs = runs_of(table[table["epoch_excluded"] == 0])
+def fit240(epoch_table):
+    runs = runs_of(epoch_table[epoch_table["epoch_excluded"] == 0])
     assert runs.n == 240
     return fit(runs, "chinchilla")
 
@@ -86,8 +78,8 @@ def distances(result) -> dict[str, float]:
     return out
 
 
-def test_earlier_posterior_under_its_own_priors(table):
-    runs = runs_of(table)
+def test_earlier_posterior_under_its_own_priors(epoch_table):
+    runs = runs_of(epoch_table)
     assert runs.n == 245
     middle = {name: float(np.exp(np.log(getattr(runs, name)).mean())) for name in ("params", "tokens")}
     law = get_law("chinchilla").with_scale(**middle)
@@ -99,8 +91,8 @@ def test_earlier_posterior_under_its_own_priors(table):
         assert result.summary()[name]["sd"] == pytest.approx(sd, rel=0.15)
 
 
-def test_earlier_posterior_under_the_default_priors(table):
-    result = fit(runs_of(table), "chinchilla")
+def test_earlier_posterior_under_the_default_priors(epoch_table):
+    result = fit(runs_of(epoch_table), "chinchilla")
     clean(result)
     far = distances(result)
     assert max(far.values()) < 0.5, far

@@ -48,6 +48,9 @@ def test_uniformity_and_coverage_see_what_is_wrong():
     found = Calibration("a", "b", {"right": right, "narrow": narrow}, {}, 1.0)
     assert found.coverage("right") == pytest.approx(0.9, abs=5 * np.sqrt(0.09 / 400))
     assert found.coverage("narrow") < 0.7
+    wide = rng.integers(40, 60, 400)
+    assert uniformity(wide) < 1e-6
+    assert Calibration("a", "b", {"wide": wide}, {}, 1.0).coverage("wide", 0.5) == 1
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -57,3 +60,5 @@ def test_posteriors_of_simulated_tables_are_calibrated(sampler):
     assert found.smallest_p > 1e-4
     for name in (CURVE, NEW_RUN, OPTIMUM):
         assert found.coverage(name) > 0.9 - 4 * np.sqrt(0.09 / 40)
+        # Of 40 tables 90 % intervals cannot be told from ones that hold all; half as wide as the truth is told at 50 %.
+        assert abs(found.coverage(name, 0.5) - 0.5) < 4 * np.sqrt(0.25 / 40)
