@@ -32,7 +32,7 @@ class Reporter(Protocol):
         """Nothing more will be told."""
 
 
-class Silent:
+class Silent(Reporter):
     """Reports nothing."""
 
     def stage(self, title: str, total: int | None = None) -> None: ...
@@ -41,7 +41,7 @@ class Silent:
     def close(self) -> None: ...
 
 
-class Within:
+class Within(Reporter):
     """Steps of a job that runs beside others: they count towards the stage that all of them make up."""
 
     def __init__(self, whole: Reporter) -> None:
@@ -59,7 +59,7 @@ class Within:
     def close(self) -> None: ...
 
 
-class Lines:
+class Lines(Reporter):
     """One line a stage, with the time since the start, and a heartbeat every few seconds of silence."""
 
     def __init__(self, heartbeat: float = 4.0) -> None:
@@ -98,7 +98,7 @@ class Lines:
         self._thread.join(timeout=1)
 
 
-class Bars:
+class Bars(Reporter):
     """A live rich display: what is being done, how far, and for how long."""
 
     def __init__(self) -> None:

@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 def specify(
     law: str | ScalingLaw, noise: str | Noise = "student_t", priors: Mapping[str, Prior] | None = None
 ) -> tuple[ScalingLaw, Noise]:
-    """Law and noise under the given priors, each override going to whichever of the two knows its name."""
+    """Law and noise under the given priors, each override going to whichever of the two knows its name.
+
+    Raises
+    ------
+    UsageError
+        If the law or the noise model is unknown, or a prior names a parameter of neither.
+    """
     law, noise = get_law(law), get_noise(noise)
     priors = dict(priors or {})
     mine = {k: priors.pop(k) for k in list(priors) if k in noise.parameters}
@@ -103,7 +109,16 @@ def build(
     """The PyMC model of one law on one table.
 
     Free variables are the law's and the noise's parameters (scalars); the derived constants are deterministics; the
-    observed variable is `log_loss` with dims (run,).
+    observed variable is `log_loss_observed` with dims (run,), in log nats.
+
+    Parameters
+    ----------
+    law, noise
+        Each by name or by definition.
+    runs
+        As `load_runs` gives them.
+    priors
+        In place of the law's own and the noise's, by parameter name.
 
     Raises
     ------

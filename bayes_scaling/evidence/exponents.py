@@ -204,6 +204,8 @@ def exponents(
     fits
         One law, several (equally weighted), or an ensemble. The prior of an average gives each of its laws
         the same weight, so its Bayes factors are meant for weights by evidence.
+    hypotheses
+        Claims about a, each an interval or a point.
     rope
         Half-width of the region of practical equivalence.
     flops

@@ -199,7 +199,21 @@ def sample(
 ) -> tuple[DataTree, Diagnostics]:
     """Sample any PyMC model with this engine: modes, whitening, NUTS, verdict.
 
-    For models that extend what `build` gives. Returns the DataTree and the verdict on it.
+    Parameters
+    ----------
+    model
+        Any, for instance one that extends what `build` gives; it needs a gradient, so all unknowns are continuous.
+    draws, chains, warmup, target_accept, random_seed
+        As in `fit`.
+
+    Returns
+    -------
+    The DataTree (groups `posterior`, with dims (chain, draw, ...), `sample_stats`, `log_likelihood`), and the verdict.
+
+    Raises
+    ------
+    UsageError
+        For settings that cannot be diagnosed.
     """
     settings = Settings(draws, chains, warmup, target_accept, random_seed)
     with reporting(progressbar):

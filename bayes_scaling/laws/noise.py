@@ -31,7 +31,7 @@ NOISES: dict[str, Noise] = _found()
 
 
 def get_noise(noise: str | Noise) -> Noise:
-    """The noise model of that name; a `Noise` is returned as it is.
+    """The noise model of that name; where `noise` is a `Noise`, it is returned as it is.
 
     Raises
     ------

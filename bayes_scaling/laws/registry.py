@@ -52,7 +52,7 @@ def _add(found: dict[str, ScalingLaw], law: object, where: str) -> None:
 
 
 def get_law(law: str | ScalingLaw) -> ScalingLaw:
-    """The law of that name; a `ScalingLaw` is returned as it is.
+    """The law of that name; where `law` is a `ScalingLaw`, it is returned as it is.
 
     Raises
     ------

@@ -37,6 +37,11 @@ def average(
         Laws or their names; the standard set where None.
     settings
         `draws`, `chains`, `warmup`, `target_accept`, `ci_prob`: as in `fit`.
+
+    Raises
+    ------
+    UsageError, DataError
+        As `fit`.
     """
     with reporting(progressbar):
         fits = fit_laws(runs, laws, noise=noise, priors=priors, random_seed=random_seed, **settings)
