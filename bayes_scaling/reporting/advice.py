@@ -19,6 +19,7 @@ def percents(value: float) -> str:
 
 
 def decades(value: float) -> str:
+    """A number of decades in words."""
     return f"{value:.1f} decade{'' if f'{value:.1f}' == '1.0' else 's'}"
 
 
@@ -137,6 +138,7 @@ def farthest(folds: Sequence[Mapping[str, Any]]) -> float:
 
 
 def misfit(data: Data) -> list[Prose]:
+    """The caution that the laws missed the larger runs; nothing where they did not."""
     body = data["backtest"]
     if not body or not body["misfit"]:
         return []

@@ -51,10 +51,12 @@ class Table:
 
     @property
     def kind(self) -> str:
+        """By which the template knows it."""
         return "table"
 
     @property
     def cells(self) -> list[list[str]]:
+        """What is shown, dims (row, column)."""
         return [[column.show(row) for column in self.columns] for row in self.rows]
 
 
@@ -93,6 +95,7 @@ class Figure:
 
     @property
     def kind(self) -> str:
+        """By which the template knows it."""
         return "figure"
 
 

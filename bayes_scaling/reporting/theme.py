@@ -70,6 +70,7 @@ def powers(low: float, high: float) -> list[float]:
 
 
 def log_axis(field: str, title: str, domain: Sequence[float], form: str, channel: Any = alt.X, **axis: Any) -> Any:
+    """A logarithmic axis over `domain`, its labels by the Vega expression `form`."""
     return channel(
         f"{field}:Q",
         title=title,
@@ -86,14 +87,17 @@ def padded(values: Sequence[float], share: float = 0.06) -> list[float]:
 
 
 def padded_log(values: Sequence[float], share: float = 0.04) -> list[float]:
+    """Ends of a logarithmic axis with a little air about the values."""
     low, high = math.log10(min(values)), math.log10(max(values))
     air = (high - low) * share or 0.2
     return [10 ** (low - air), 10 ** (high + air)]
 
 
 def data(rows: Sequence[Any]) -> alt.InlineData:
+    """Rows as the data of a chart, in the chart itself."""
     return alt.InlineData(values=list(rows))
 
 
 def law_colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each law, by name."""
     return {name: LAWS[i % len(LAWS)] for i, name in enumerate(names)}

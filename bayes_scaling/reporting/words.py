@@ -20,15 +20,18 @@ def decimals(lower: float | None, upper: float | None) -> int:
 
 
 def loss(value: Mapping[str, Any]) -> str:
+    """The median loss, in as many digits as its interval deserves."""
     return fixed(value["median"], decimals(value["lower"], value["upper"]))
 
 
 def loss_range(value: Mapping[str, Any]) -> str:
+    """The ends of a loss interval, in as many digits as it deserves."""
     n = decimals(value["lower"], value["upper"])
     return f"{fixed(value['lower'], n)} to {fixed(value['upper'], n)}"
 
 
 def fixed(value: float | None, digits: int = 2) -> str:
+    """A number with that many decimals and a real minus; a dash where there is none."""
     return DASH if value is None or not math.isfinite(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
@@ -45,14 +48,17 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float | None) -> str:
+    """A count in two digits; a dash where there is none."""
     return DASH if value is None or not math.isfinite(value) else format_count(float(f"{value:.2g}"))
 
 
 def count_range(value: Mapping[str, Any]) -> str:
+    """The ends of an interval of counts."""
     return f"{count(value['lower'])} to {count(value['upper'])}"
 
 
 def flop(value: float) -> str:
+    """Compute, as people write it."""
     return format_flop(value)
 
 
@@ -73,11 +79,13 @@ def prob(value: float) -> str:
 
 
 def listed(items: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
     items = list(items)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def plural(n: int, noun: str) -> str:
+    """ "1 run", "2 runs"."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 

@@ -63,6 +63,7 @@ def _points(runs: Rows, x: Any, y: Any, colours: Mapping[str, str], tooltip: lis
 
 
 def runs_key(colours: Mapping[str, str]) -> tuple[Key, ...]:
+    """The key of the runs, one entry a group where there are groups."""
     if not colours or list(colours) == ["runs"]:
         return (Key("point", t.MUTED if not colours else t.INK, "runs"),)
     return tuple(Key("point", colour, name) for name, colour in colours.items())

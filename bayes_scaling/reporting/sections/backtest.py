@@ -69,6 +69,7 @@ def _forecasts(found: Backtest) -> list[dict[str, Any]]:
 
 
 def view(data: Data) -> list[Block]:
+    """How forecasts of the larger runs fared, and what averages learn from that."""
     names, body = titles(data), data["backtest"]
     if not body["folds"]:
         return [advice.verdict(data), _rest_on(data, names), _earned_figure(data), _weights(data)]

@@ -26,6 +26,7 @@ def numbers(study: Study) -> dict[str, Any]:
 
 
 def view(data: Data) -> list[Block]:
+    """The evidence for each law, and how far it hangs on priors."""
     names, colours = titles(data), colours_of(data)
     rows = sorted(data["compare"]["laws"], key=lambda r: -r["log_evidence"])
     top = rows[0]["log_evidence"]

@@ -42,6 +42,7 @@ def numbers(study: Study) -> dict[str, Any]:
 
 
 def view(data: Data) -> list[Block]:
+    """What to train at the budget, what it risks, and what a target would take."""
     body = data["decide"]
     return [*_prose(data), _fan_figure(data), _rules(data), _flat_figure(data), *_assurance(body), *_files(body)]
 

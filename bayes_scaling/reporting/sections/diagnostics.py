@@ -25,6 +25,7 @@ def numbers(study: Study) -> dict[str, Any]:
 
 
 def view(data: Data) -> list[Block]:
+    """The verdict on each fit, with its worst numbers."""
     names = titles(data)
     messages: list[Block] = [
         Prose(f"{names[r['law']]}: {m}", "diagnostics", "failed" if r["verdict"] == "failed" else "caution")

@@ -85,6 +85,7 @@ def _residuals(fit: Fit) -> list[dict[str, Any]]:
 
 
 def view(data: Data) -> list[Block]:
+    """The posterior of each law beside prior and published values."""
     fits, colours, ci = data["fit"], colours_of(data), w.prob(data["ci_prob"])
     keys = (
         Key("point", t.MUTED, "median"),

@@ -112,6 +112,7 @@ def _tenfold(study: Study) -> list[dict[str, Any]]:
 
 
 def view(data: Data) -> list[Block]:
+    """The loss over compute, and at the budgets asked about."""
     body, runs = data["forecast"], run_rows(data)
     keys = (
         *band_keys(data, "one new run at the best allocation, median"),

@@ -75,6 +75,7 @@ def _published(name: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
 
 
 def view(data: Data) -> list[Block]:
+    """The best size and data over compute, beside published optima and models."""
     body, runs = data["frontier"], run_rows(data)
     models = [{**r, "size": w.count(r["params"]), "read": w.count(r["tokens"])} for r in body["known_models"]]
     optima = [{**r, "size": w.count(r["params"]), "read": w.count(r["tokens"])} for r in body["optima_published"]]

@@ -37,6 +37,7 @@ def numbers(study: Study) -> dict[str, Any]:
 
 
 def view(data: Data) -> list[Block]:
+    """The runs that would teach most, and what they are worth."""
     cautions = [Prose(n["message"], "next_runs", "caution") for n in data["next"]["warnings"]]
     return [*_prose(data), *cautions, _table(data), _figure(data), _per_flop(data), _value(data)]
 

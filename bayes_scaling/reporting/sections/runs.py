@@ -25,6 +25,7 @@ def _plain(value: Any) -> Any:
 
 
 def view(data: Data) -> list[Block]:
+    """The runs: what they are, how they lie, and what is odd about them."""
     blocks: list[Block] = [*_asked(data)]
     blocks += [Prose(n["message"], "runs", "caution") for n in data["runs"]["notices"]]
     return [*blocks, _table(data)]
