@@ -196,7 +196,7 @@ def test_missing_files_and_folders(tmp_path):
         ('params,tokens,loss\n1,2,"3\n', "r.csv", "quotation"),
         ("params,tokens,loss\n1,2,caf\xe9\n".encode("latin-1"), "r.csv", "line 2: byte 0xe9"),
         (b"params,tokens,loss\n1,2,\x00\n", "r.csv", "line 2: holds a NUL byte"),
-        (b"PAR1" + b"\x01" * 20, "r.csv", "ending .parquet"),
+        (b"PAR1" + b"\x01" * 20, "r.csv", "not readable as Parquet"),
         (b"PK\x03\x04" + b"\x01" * 20, "r.csv", "compressed file or a workbook"),
         ("params,tokens,loss\n1,2,3\n", "r.parquet", "not readable as Parquet"),
         ("", "r.parquet", "not readable as Parquet"),
