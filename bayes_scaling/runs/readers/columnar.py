@@ -45,7 +45,8 @@ def _frame(data: bytes, parquet: bool) -> pd.DataFrame:
         table = feather.read_table(io.BytesIO(data))
     else:
         table = pa.ipc.open_stream(data).read_all()
-    return table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
 
 
 FORMAT = Format("Parquet or Arrow", (*_PARQUET, ".arrow", ".feather", ".ipc"), _knows, _read, order=10)
