@@ -108,13 +108,23 @@ def test_whatever_changes_the_posterior_changes_its_key(monkeypatch):
     assert key() == keys[0]
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "other"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "other", "zeroed", "flipped", "unsealed"])
 def test_a_damaged_file_is_made_again(cache, damage):
     runs = simulated()
     first = fit(runs, "chinchilla", **SHORT)
     (name,) = kept(cache)
     whole = (cache / name).read_bytes()
-    (cache / name).write_bytes({"cut": whole[: len(whole) // 2], "empty": b"", "other": b"not a fit"}[damage])
+    middle = len(whole) // 2
+    (cache / name).write_bytes(
+        {
+            "cut": whole[:middle],
+            "empty": b"",
+            "other": b"not a fit",
+            "zeroed": whole[:middle] + bytes(4096) + whole[middle + 4096 :],
+            "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+            "unsealed": whole[:-55],  # without its checksum nothing vouches for it
+        }[damage]
+    )
     again = fit(runs, "chinchilla", **SHORT)
     assert not again.cached
     assert kept(cache) == [name]
@@ -143,7 +153,7 @@ def test_the_ones_used_longest_ago_go_first(cache, monkeypatch):
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(cache, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(posteriors, "save_fit", full)

@@ -5,14 +5,15 @@ from .errors import (
     InfeasibleError as InfeasibleError,
     Notice as Notice,
     UsageError as UsageError,
+    nearest as nearest,
     unknown as unknown,
 )
+from .caches import Store as Store, cache_folder as cache_folder, prune as prune, trusted as trusted
 from .files import (
-    cache_folder as cache_folder,
     dump_json as dump_json,
     finite as finite,
     write_text as write_text,
-    write_with as write_with,
+    write_bytes as write_bytes,
 )
 from .intervals import (
     DEFAULT_CI as DEFAULT_CI,
@@ -24,7 +25,9 @@ from .locate import PACKAGE as PACKAGE, folder as folder
 from .platforms import asked as asked, device_for as device_for, on_accelerator as on_accelerator
 from .progress import beside_others as beside_others, reporter as reporter, reporting as reporting
 from .provenance import Stopwatch as Stopwatch, envelope as envelope, versions as versions
+from .sealed import seal as seal, unseal as unseal
 from .settings import Settings as Settings
+from .text import harmless as harmless, json_harmless as json_harmless, printable as printable
 from .written import Written as Written, written as written
 from .units import (
     FLOP_PER_PF_DAY as FLOP_PER_PF_DAY,

@@ -10,6 +10,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bayes_scaling.base.text import printable
+
 
 @dataclass(frozen=True)
 class Notice:
@@ -56,6 +58,14 @@ class FitFailedError(BayesScalingError):
 def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UsageError:
     """`Unknown law 'chinchila'. Did you mean 'chinchilla'? Known: ... See ...`"""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    guess = f" Did you mean '{close[0]}'?" if close else ""
-    return UsageError(f"Unknown {kind} '{name}'.{guess} Known: {', '.join(names)}. {hint}")
+    near = nearest(name, names)
+    guess = f" Did you mean '{printable(near, 60)}'?" if near else ""
+    listed = ", ".join(printable(k, 60) for k in names)
+    return UsageError(f"Unknown {kind} '{printable(name, 60)}'.{guess} Known: {listed}. {hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `name` may be a slip for, the case of its letters aside; None where none is near."""
+    lowered = {k.lower(): k for k in sorted(known, reverse=True)}
+    close = difflib.get_close_matches(name[:200].lower(), lowered, n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None

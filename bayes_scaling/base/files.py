@@ -1,4 +1,4 @@
-"""Writes whole files or none: to a temporary name in the same folder, then moved into place."""
+"""Writes whole files or none: to a temporary name in the same folder, made durable, then moved into place."""
 
 from __future__ import annotations
 
@@ -6,47 +6,83 @@ import contextlib
 import json
 import math
 import os
-import tempfile
-from collections.abc import Callable
+import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
 from bayes_scaling.base.errors import DataError
+from bayes_scaling.base.text import printable
+
+_NAME = 60
+"""Characters of a file's name that its temporary one repeats: names have a limit of 255 bytes."""
 
 
-def write_with(path: Path | str, write: Callable[[Path], object]) -> Path:
-    """Call `write(temporary)` and move the result to `path`; nothing half-written is ever seen under `path`.
+def write_bytes(path: Path | str, data: bytes | memoryview, *, durable: bool = True) -> Path:
+    """Write `data` to `path`; nothing half-written is ever seen there, not even after the power fails.
+
+    A link is followed, and a file that is replaced keeps its permissions.
+
+    Parameters
+    ----------
+    durable
+        Whether to wait until the disk has it. False is for what is made again where it is damaged.
 
     Raises
     ------
     DataError
-        If the folder cannot be created or written.
+        If the folder cannot be created or written, or the disk is full.
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}. Choose another place with --out.") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files; a report is meant to be shared
-        temporary.replace(path)
-    except OSError as error:
-        raise DataError(f"Cannot write {path}: {error.strerror or error}. Choose another place with --out.") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        place = Path(os.path.realpath(path))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = place.with_name(f".{place.name[:_NAME]}.{secrets.token_hex(6)}.tmp")
+        try:
+            _fill(temporary, data, _mode(place), durable)
+            temporary.replace(place)
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        if durable:
+            _sync_folder(place.parent)
+    except (OSError, ValueError) as error:  # a ValueError: a name that holds a NUL
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise DataError(f"Cannot write {printable(path, 200)}: {reason}. Choose another place with --out.") from error
     return path
 
 
-def write_text(path: Path | str, text: str) -> Path:
-    """Write `text` as UTF-8, whole or not at all; gives the path back."""
-    return write_with(path, lambda p: p.write_text(text, encoding="utf-8"))
+def _mode(place: Path) -> int:
+    try:
+        return stat.S_IMODE(place.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666  # less the umask: what is written is meant to be shared
+
+
+def _fill(temporary: Path, data: bytes | memoryview, mode: int, durable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    handle = os.open(temporary, flags, mode)
+    with open(handle, "wb", buffering=0) as stream:
+        left = memoryview(data).cast("B")
+        while left:
+            left = left[stream.write(left[: 1 << 26]) :]
+        if durable:
+            os.fsync(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name, too, is on the disk; where a system cannot promise that, it is not promised."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def write_text(path: Path | str, text: str, *, durable: bool = True) -> Path:
+    """`write_bytes` in UTF-8; a lone surrogate, which has no UTF-8, is written as its escape."""
+    return write_bytes(path, text.encode("utf-8", "backslashreplace"), durable=durable)
 
 
 def finite(value: Any) -> Any:
@@ -63,16 +99,10 @@ def finite(value: Any) -> Any:
 
 
 def dump_json(value: Any, indent: int | None = 2) -> str:
-    """`value` as JSON text: what is not finite becomes null, arrays become lists."""
-    return json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def cache_folder(*parts: str) -> Path:
-    """A folder of ours in the user's cache directory (`BAYES_SCALING_CACHE` overrides where); created if need be."""
-    import platformdirs
-
-    root = Path(os.environ.get("BAYES_SCALING_CACHE") or platformdirs.user_cache_dir("bayes_scaling"))
-    path = root.joinpath(*parts)
-    with contextlib.suppress(OSError):
-        path.mkdir(parents=True, exist_ok=True)
-    return path
+    """As JSON, in characters where UTF-8 has them."""
+    text = json.dumps(finite(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate, of a name in a table or on the command line
+        return json.dumps(finite(value), indent=indent, allow_nan=False)
+    return text

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.base.text import printable
 from bayes_scaling.cli import values
 from bayes_scaling.cli.options import default
 
@@ -141,6 +142,40 @@ def _saved(arguments: argparse.Namespace) -> Posterior:
     if arguments.law not in (None, (values.AVERAGE,), (fit.law.name,)):
         raise UsageError(f"{arguments.runs} holds a fit of '{fit.law.name}', not of '{arguments.law[0]}'.")
     return Posterior(fit, (*fit.notices, _alone(fit)), {})
+
+
+def output(text: str, runs: Sequence[str], what: str, ours: Callable[[Path], bool]) -> Path:
+    """Where a result is to be saved, made sure of before hours are spent: it can be written, and what is replaced there
+    is an earlier result of ours, or an empty file.
+
+    Parameters
+    ----------
+    runs
+        What is read, none of which may be written over.
+    what
+        What is saved, for messages: "fit" or "fleet".
+    ours
+        Whether a file there is such a result.
+
+    Raises
+    ------
+    DataError
+        If it is not so.
+    """
+    out = Path(text)
+    shown = printable(out, 200)
+    if not text.strip() or "\0" in text:
+        raise UsageError(f"--out takes the name of a file, such as {what}.nc.")
+    if out.is_dir():
+        raise DataError(f"--out {shown} is a folder. Name a file in it, such as {printable(out / f'{what}.nc', 200)}.")
+    writable(out)
+    if not out.exists():
+        return out
+    source = any(run != "-" and Path(run).exists() and out.samefile(run) for run in runs)
+    empty = out.is_file() and out.stat().st_size == 0
+    if source or not out.is_file() or not (empty or ours(out)):
+        raise DataError(f"--out {shown} exists and is no saved {what}; it is left as it is. Choose another name.")
+    return out
 
 
 def writable(path: Path | str) -> Path:

@@ -8,12 +8,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bayes_scaling.base import platforms
-from bayes_scaling.base.files import cache_folder
+from bayes_scaling.base.caches import Store, cache_folder, trusted
+
+COMPILED_LIMIT = 512 * 2**20
+"""All compiled programs together, bytes; one takes some tens to hundreds of kilobytes."""
 
 
 @cache
@@ -27,10 +31,28 @@ def jax_ready() -> Any:
     if platforms.asked() == "cpu":
         jax.config.update("jax_platforms", "cpu")  # a GPU is not even woken
     if not jax.config.jax_compilation_cache_dir and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder("jax")))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        _keep_compiled(jax, cache_folder("jax"))
     return jax
+
+
+def _keep_compiled(jax: Any, folder: Path) -> None:
+    """Compiled programs are kept in `folder`, unless somebody else could have written them: they are run."""
+    if not trusted(folder):
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    from jax._src import compilation_cache
+
+    usual = getattr(compilation_cache, "get_file_cache", None)
+    if usual is None:  # a JAX that has moved it: its own cache serves, without checksums
+        return
+    store = Store(folder, COMPILED_LIMIT)
+
+    def ours(path: str) -> Any:
+        return (store, path) if path == str(folder) else usual(path)
+
+    compilation_cache.get_file_cache = ours
 
 
 _LIMIT: ContextVar[int | None] = ContextVar("cores", default=None)

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.base.caches import cache_folder, prune, trusted
 from bayes_scaling.base.errors import DataError
-from bayes_scaling.base.files import cache_folder, write_with
+from bayes_scaling.base.files import write_bytes
 
 # All files together, bytes; a program takes some hundred kilobytes.
 LIMIT = 256 * 2**20
@@ -137,8 +138,10 @@ def save_outline(identity: str, outline: Outline) -> None:
 
 
 def load(name: str) -> bytes | None:
-    """What was saved under `name`, if it is there and whole."""
+    """What was saved under `name`, if it is there and whole, and nobody else can have written it."""
     path = _path(name)
+    if not trusted(path.parent):
+        return None
     try:
         content = path.read_bytes()
     except OSError:
@@ -156,27 +159,9 @@ def save(name: str, payload: bytes) -> None:
     """Keep `payload` under `name`, whole or not at all; where nothing can be written, nothing is kept."""
     content = _MAGIC + hashlib.sha256(name.encode() + payload).digest() + payload
     with contextlib.suppress(DataError, OSError):
-        write_with(_path(name), lambda p: p.write_bytes(content))
-        _prune(cache_folder("programs"))
+        write_bytes(_path(name), content, durable=False)
+        prune(cache_folder("programs"), LIMIT, 0.75)
 
 
 def _path(name: str) -> Path:
     return cache_folder("programs") / f"{name}.program"
-
-
-def _prune(folder: Path) -> None:
-    """Where the files have outgrown `LIMIT`, delete those used longest ago until a quarter of it is free."""
-    files = []
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):  # another process may have been quicker
-            status = path.stat()
-            files.append((status.st_mtime, status.st_size, path))
-    total = sum(size for _, size, _ in files)
-    if total <= LIMIT:
-        return
-    for _, size, path in sorted(files):
-        with contextlib.suppress(OSError):
-            path.unlink()
-        total -= size
-        if total <= LIMIT * 3 // 4:
-            return

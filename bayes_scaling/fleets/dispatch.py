@@ -7,6 +7,7 @@ An executor is anything with `submit(function, argument)` that gives futures wit
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.base.files import write_with
+from bayes_scaling.base.errors import DataError
+from bayes_scaling.base.files import write_bytes
+from bayes_scaling.base.sealed import seal, unseal
 from bayes_scaling.engine.backend import cores
 from bayes_scaling.fleets.chunks import Chunk, fit_chunk
 
@@ -92,22 +95,21 @@ def _path(folder: Path, chunk: Chunk) -> Path:
 
 
 def _read(folder: Path, chunk: Chunk) -> dict[str, np.ndarray] | None:
-    """What an earlier call left, or None; a damaged file counts as none."""
-    import zipfile
-
+    """What an earlier call left, or None; a file that is damaged, or that no checksum vouches for, counts as none."""
     try:
-        with np.load(_path(folder, chunk), allow_pickle=False) as stored:
+        inner, sealed = unseal(_path(folder, chunk).read_bytes())
+        if not sealed:
+            return None
+        with np.load(io.BytesIO(inner), allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, DataError):
         return None
 
 
 def _write(folder: Path, chunk: Chunk, result: dict[str, np.ndarray]) -> None:
-    def write(path: Path) -> None:
-        with path.open("wb") as handle:
-            np.savez(handle, **result)  # type: ignore[arg-type]
-
-    write_with(_path(folder, chunk), write)
+    stream = io.BytesIO()
+    np.savez(stream, **result)  # type: ignore[arg-type]
+    write_bytes(_path(folder, chunk), seal(stream.getbuffer()))
 
 
 def forget(folder: Path, chunks: Sequence[Chunk]) -> None:

@@ -9,19 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.base.errors import DataError
-from bayes_scaling.base.files import write_with
+from bayes_scaling.base.errors import BayesScalingError, DataError
 from bayes_scaling.base.provenance import versions
 from bayes_scaling.base.settings import Settings
+from bayes_scaling.base.text import printable
 from bayes_scaling.engine.fingerprint import priors_of
 from bayes_scaling.engine.model import specify
 from bayes_scaling.fleets.result import Fleet
+from bayes_scaling.inference.netcdf import attribute, read_tree, write_tree
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.laws.registry import get_law
 from bayes_scaling.runs.runs import Runs
 
 _NUMERIC = ("params", "tokens", "flops", "loss", "loss_sd")
-_NOTE = "bayes_scaling_fleet"
+NOTE = "bayes_scaling_fleet"
+"""The attribute that makes a netCDF file a fleet of ours: a JSON object."""
 
 
 def save_fleet(fleet: Fleet, path: Path | str) -> Path:
@@ -36,7 +38,7 @@ def save_fleet(fleet: Fleet, path: Path | str) -> Path:
 
     tree = fleet.idata.copy()
     tree["runs"] = xr.DataTree(xr.Dataset(_rows(fleet)))
-    tree.attrs[_NOTE] = json.dumps(
+    tree.attrs[NOTE] = json.dumps(
         {
             "format": 1,
             "laws": [
@@ -51,7 +53,7 @@ def save_fleet(fleet: Fleet, path: Path | str) -> Path:
             "versions": versions(),
         }
     )
-    return write_with(path, lambda p: tree.to_netcdf(p, engine="h5netcdf"))
+    return write_tree(tree, path)
 
 
 def _rows(fleet: Fleet) -> dict[str, Any]:
@@ -69,6 +71,11 @@ def _rows(fleet: Fleet) -> dict[str, Any]:
     return {name: ("row", values) for name, values in columns.items()}
 
 
+def holds_fleet(path: Path | str) -> bool:
+    """Whether a file is a fleet of ours, whole enough to say so: only such a file may be replaced by another."""
+    return attribute(path, NOTE, sealed=False) is not None
+
+
 def load_fleet(path: Path | str) -> Fleet:
     """A fleet saved by `save_fleet`.
 
@@ -77,33 +84,30 @@ def load_fleet(path: Path | str) -> Fleet:
     DataError
         If the file is missing, damaged, or not one of ours.
     """
-    import xarray as xr
-
-    path = Path(path)
     hint = "Make one with 'bayes-scaling fleet RUNS --out FLEET.nc'."
-    if not path.is_file():
-        raise DataError(f"There is no file {path}. {hint}")
+    found = read_tree(path, NOTE, hint)
+    shown, note, tree = printable(path, 200), found.note, found.tree
+    del tree.attrs[NOTE]
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as opened:
-            tree = opened.load()
-        note = json.loads(tree.attrs.pop(_NOTE))
         specs = []
         for entry in note["laws"]:
             base = get_law(entry["law"]).with_scale(**entry["scale"])
             specs.append(specify(base, entry["noise"], {k: Prior.parse(v) for k, v in entry["priors"].items()}))
         rows = tree["runs"].to_dataset()
-        runs = {d["name"]: _runs(rows, i, d) for i, d in enumerate(note["datasets"])}
-        unusable = {(name, law): text for name, law, text in note["unusable"]}
+        runs = {str(d["name"]): _runs(rows, i, d) for i, d in enumerate(note["datasets"])}
+        unusable = {(str(name), str(law)): str(text) for name, law, text in note["unusable"]}
         settings = Settings(**note["settings"])
         del tree["runs"]
+        laws, noises = (tuple(column) for column in zip(*specs, strict=True))
+        fleet = Fleet(laws, noises, runs, unusable, tree, settings, float(note["ci_prob"]), note["seconds"])
+        _ = fleet.failed  # every member is there, with what is known of it
     except KeyError as error:
-        raise DataError(f"{path} is a netCDF file but not a fleet of ours (no {error}). {hint}") from error
+        raise DataError(f"{shown} is netCDF but no fleet of ours (no {printable(error, 80)}). {hint}") from error
     except DataError:
         raise
-    except Exception as error:  # whatever h5py, xarray or json say of a damaged file, the user needs one sentence
-        raise DataError(f"{path} cannot be read as a fleet ({type(error).__name__}). {hint}") from error
-    laws, noises = (tuple(column) for column in zip(*specs, strict=True))
-    return Fleet(laws, noises, runs, unusable, tree, settings, note["ci_prob"], note["seconds"])
+    except (BayesScalingError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise DataError(f"{shown} cannot be read as a fleet: it is damaged ({type(error).__name__}). {hint}") from error
+    return fleet
 
 
 def _runs(rows: Any, position: int, entry: dict[str, str]) -> Runs:

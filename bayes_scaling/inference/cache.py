@@ -1,9 +1,9 @@
 """Finished posteriors in the user's cache directory, so that no two commands sample the same one.
 
 A posterior is known by everything that determines it: law, priors, noise, data, settings, versions, source. Files are
-the netCDF of `storage`, moved into place when whole, so that two processes never see half of one; what is damaged is
-made again. The files used longest ago go first when all together outgrow `BAYES_SCALING_CACHE_LIMIT`, in megabytes
-(default 1000; 0 keeps and uses none).
+the netCDF of `storage`, sealed with a checksum and moved into place when whole, so that two processes never see half
+of one; what is damaged is made again. The files used longest ago go first when all together outgrow
+`BAYES_SCALING_CACHE_LIMIT`, in megabytes (default 1000; 0 keeps and uses none).
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from bayes_scaling.base import caches
+from bayes_scaling.base.caches import cache_folder
 from bayes_scaling.base.errors import DataError
-from bayes_scaling.base.files import cache_folder
 from bayes_scaling.base.platforms import asked
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine.fingerprint import fingerprint, fit_key
@@ -27,9 +27,6 @@ from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.runs.runs import Runs
-
-# A temporary file older than this, seconds, was left by a process that was killed.
-ABANDONED = 3600.0
 
 _WRITER = ThreadPoolExecutor(1, thread_name_prefix="bayes-scaling-cache")
 _PENDING: dict[str, Future[None]] = {}
@@ -80,9 +77,9 @@ def flush() -> None:
 
 def _write(key: str, fit: Fit) -> None:
     try:
-        # A full disk speaks through h5py in several ways; none of them is the user's concern here.
-        with contextlib.suppress(DataError, OSError, RuntimeError, ValueError):
-            save_fit(fit, _path(key))
+        # A disk that is full or read-only is not the user's concern here.
+        with contextlib.suppress(DataError, OSError):
+            save_fit(fit, _path(key), durable=False)
             prune()
     finally:
         with _LOCK:
@@ -91,22 +88,7 @@ def _write(key: str, fit: Fit) -> None:
 
 def prune() -> None:
     """Delete the files used longest ago until the rest keep to the limit, and what killed processes left."""
-    files = []
-    for path in cache_folder(POSTERIORS).iterdir():
-        with contextlib.suppress(OSError):  # another process may have been quicker
-            status = path.stat()
-            if path.name.startswith("."):
-                if time.time() - status.st_mtime > ABANDONED:
-                    path.unlink()
-                continue
-            files.append((status.st_mtime, status.st_size, path))
-    total, most = sum(size for _, size, _ in files), limit()
-    for _, size, path in sorted(files):
-        if total <= most:
-            return
-        with contextlib.suppress(OSError):
-            path.unlink()
-        total -= size
+    caches.prune(cache_folder(POSTERIORS), limit())
 
 
 def _path(key: str) -> Path:

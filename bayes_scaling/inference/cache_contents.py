@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bayes_scaling.base.caches import cache_folder
 from bayes_scaling.base.errors import UsageError
-from bayes_scaling.base.files import cache_folder
 from bayes_scaling.base.provenance import envelope
 
 if TYPE_CHECKING:

@@ -23,13 +23,13 @@ from bayes_scaling.inference.result import cached_laws
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
+from bayes_scaling.reporting.ownership import NUMBERS, PAGE, claim, done
 from bayes_scaling.reporting.study import Request, Study, request, study
 from bayes_scaling.runs.loading import as_runs
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, NUMBERS = "index.html", "report.json"
 CONTRACT_SECTIONS = ("fit", "forecast", "frontier", "compare", "diagnostics", "backtest", "decide", "next")
 """Keys that report.json always has; null where this report has no such section."""
 
@@ -185,7 +185,8 @@ def _slug(name: str) -> str:
 
 
 def _writable(path: Path) -> None:
-    """Finds out now, not after the fits, whether the folder can be written."""
+    """Finds out now, not after the fits, whether the folder can be written, and nobody's file is lost."""
+    claim(path)
     for folder in (path, path / "fits", path / "tables", path / "figures"):
         probe = write_text(folder / ".probe", "")
         with contextlib.suppress(OSError):
@@ -282,6 +283,7 @@ def _write(path: Path, data: dict[str, Any]) -> Report:
     data = {**data, "files": sorted(made.files)}
     write_text(path / NUMBERS, dump_json(data) + "\n")
     write_text(path / PAGE, made.page)
+    done(path)
     return Report(path, data)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bayes_scaling.base.errors import DataError, UsageError, unknown
+from bayes_scaling.base.text import printable as text_printable
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "params": ("N", "n_params", "parameters", "model_size"),
@@ -116,9 +117,8 @@ def listed(names: Sequence[str], limit: int = 30) -> str:
 
 
 def printable(text: object, limit: int = 40) -> str:
-    """One line of safe text for a terminal: control characters escaped, long text cut."""
-    safe = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
-    return safe if len(safe) <= limit else safe[:limit] + "…"
+    """One line of safe text for a terminal, short enough for a message: see `base.text`."""
+    return text_printable(text, limit)
 
 
 def shell_word(text: str) -> str:

@@ -39,7 +39,7 @@ class Runs:
     group
         What may be pooled over, text, or None.
     run
-        Labels, text; not necessarily unique.
+        Labels, text; not necessarily unique. In these and in all other names NUL and lone surrogates are escaped.
     extra
         The table's other columns, one row a run.
     name, source
@@ -71,7 +71,9 @@ class Runs:
         for key in ("run", "group"):
             value = getattr(self, key)
             if value is not None:
-                object.__setattr__(self, key, _frozen(value, np.str_, key, n))
+                object.__setattr__(self, key, _frozen(_storable(value), np.str_, key, n))
+        for key in ("name", "source"):
+            object.__setattr__(self, key, _storable([getattr(self, key)])[0])
         extra = self.extra if len(self.extra.columns) else pd.DataFrame(index=range(n))
         if len(extra) != n:
             raise ValueError(f"extra has {len(extra)} rows for {n} runs")
@@ -227,6 +229,14 @@ def _ranges(runs: Runs) -> list[tuple[str, str, str]]:
 
 def _as_list(value: np.ndarray | None) -> list[Any] | None:
     return None if value is None else value.tolist()
+
+
+def _storable(names: Any) -> Any:
+    """Names as files can hold them: NUL and lone surrogates, which no netCDF file has, as their escapes."""
+    text = "".join(map(str, names))
+    if "\0" not in text and not any(0xD800 <= ord(c) <= 0xDFFF for c in ("" if text.isascii() else text)):
+        return names
+    return [str(v).encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00") for v in names]
 
 
 def _frozen(value: Any, dtype: Any, key: str, n: int) -> np.ndarray:

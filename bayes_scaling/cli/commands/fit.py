@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.base.errors import UsageError
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
 
@@ -28,8 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and print its answer; returns the exit code."""
     law = _one_law(arguments)
     settings = sources.sampling(arguments)
-    if arguments.out:
-        _check_out(Path(arguments.out), arguments.runs)
+    if arguments.out is not None:
+        from bayes_scaling.inference.storage import holds_fit
+
+        sources.output(arguments.out, [arguments.runs], "fit", holds_fit)
     from bayes_scaling.engine.model import specify
 
     specify(law, settings["noise"], settings["priors"])
@@ -53,16 +54,6 @@ def _one_law(arguments: argparse.Namespace) -> str:
     if len(arguments.law) > 1 or arguments.law == (values.AVERAGE,):
         raise UsageError("fit takes one law: --law NAME. 'forecast', 'frontier', 'compare' and 'report' take several.")
     return str(arguments.law[0])
-
-
-def _check_out(out: Path, runs: str) -> None:
-    from bayes_scaling.inference.storage import is_fit_file
-
-    sources.writable(out)
-    if out.is_dir():
-        raise DataError(f"--out {out} is a folder. Name a file in it, such as {out / 'fit.nc'}.")
-    if out.exists() and (not is_fit_file(out) or (runs != "-" and Path(runs).exists() and out.samefile(runs))):
-        raise DataError(f"--out {out} exists and is no saved fit; it is left as it is. Choose another name.")
 
 
 def _text(result: Fit, out: str | None) -> list[str | output.Table]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bayes_scaling.base.errors import DataError, UsageError
+from bayes_scaling.base.errors import UsageError
 from bayes_scaling.cli import options, output, sources, values
 from bayes_scaling.cli.command import Command
 
@@ -51,9 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.draws = DRAWS
     laws, settings = sources.law_choice(arguments), sources.sampling(arguments)
     del settings["cache"]  # a fleet keeps its own parts, beside its output
-    out = Path(arguments.out) if arguments.out else None
-    if out:
-        _check_out(out)
+    out = None
+    if arguments.out is not None:
+        from bayes_scaling.fleets.storage import holds_fleet
+
+        out = sources.output(arguments.out, arguments.runs, "fleet", holds_fleet)
     from bayes_scaling.fleets.fitting import fleet
     from bayes_scaling.laws.registry import STANDARD
 
@@ -81,16 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
         save_fleet(result, out)
     body = {**result.to_dict(), "saved": arguments.out}
     return output.emit(arguments, body, _text(result, body))
-
-
-def _check_out(out: Path) -> None:
-    from bayes_scaling.inference.storage import is_fit_file
-
-    sources.writable(out)
-    if out.is_dir():
-        raise DataError(f"--out {out} is a folder. Name a file in it, such as {out / 'fleet.nc'}.")
-    if out.exists() and not is_fit_file(out):
-        raise DataError(f"--out {out} exists and is no saved fleet; it is left as it is. Choose another name.")
 
 
 def _text(result: Fleet, body: dict[str, Any]) -> list[str | output.Table]:

@@ -46,6 +46,10 @@ def _check_out(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise DataError(f"--out {out} is a file. Name a folder for the report.")
     sources.writable(out / "index.html")
+    if out.is_dir() and any(out.iterdir()):
+        from bayes_scaling.reporting.ownership import check_ours
+
+        check_ours(out)
 
 
 def _folder_name(name: str) -> str:
