@@ -101,11 +101,25 @@ def test_terminal_escapes_are_not_passed_on(tmp_path):
     assert "\x1b" not in message
 
 
-def test_counts_in_billions(tmp_path):
-    message = refused(
-        write(tmp_path, "N,D,L\n7,300,2\n1.5,20,3\n70,1400,1.9\n"), "'N'", "below 1000", "70e9", "billion"
-    )
-    assert "every value of column 'D'" not in message  # 1400 is not below 1000, and one remedy a column is enough
+def test_counts_in_one_unit_are_legal_and_noticed(tmp_path):
+    runs = load_runs(write(tmp_path, "N,D,L\n7,300,2\n1.5,20,3\n70,1400,1.9\n"))
+    told = [notice.message for notice in runs.notices if notice.code == "units"]
+    assert len(told) == 2
+    assert "--map params='N*1e6'" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("N,D,L\n79,3e11,2\n154,3e11,3\n411.6,3e11,1.9\n", ("'N'", "below 1000", "--map params='N*1e9'", "'N*1e6'")),
+        ("N,D,L\n1e9,20,2\n2e9,40,3\n3e9,30,1.9\n", ("'D'", "below 1000", "--map tokens='D*1e9'")),
+        ("N,D,L\n1e9,1e11,2.3\n4,1e11,2.2\n3e9,1e11,2.1\n", ("line 3", "'N'", "4 among counts from 1B on", "4B")),
+        ("Params (M),D,L\n4e8,1e11,2.3\n5e8,1e11,2.2\n6e8,1e11,2.1\n", ("3 cells", "header 'Params (M)'", "*1'")),
+        ("N;D;L\n411616256;2,058;3.645\n411616256;4,1;3.5\n9e8;8,2;3.2\n", ("'D'", "below 1000", "8.2")),
+    ],
+)
+def test_rows_that_contradict_each_other_or_their_header(tmp_path, text, says):
+    refused(write(tmp_path, text), *says)
 
 
 def test_compute_in_pf_days_is_caught():
@@ -207,7 +221,7 @@ def test_missing_files_and_folders(tmp_path):
         ("[" * 200_000 + "\n", "r.jsonl", "line 1: not valid JSON"),
         ('{"N": 1e9, "D": 1e10, "L": 3}\n{"N": [1], "D": {}, "L": null}\n{"N": true, "D": 1, "L": 3}\n',
         "r.jsonl",
-         "4 cells"),
+         "5 cells"),
     ],
 )  # fmt: skip
 def test_bad_files(tmp_path, content, name, says):

@@ -150,7 +150,7 @@ def test_map_and_group():
 
 
 def test_an_empty_map_leaves_a_column_out():
-    frame = pd.DataFrame({"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [1e25, 1e25, 1e25], "loss": [3, 2.5, 2]})
+    frame = pd.DataFrame({"N": [1e9, 2e9, 3e9], "D": [1e10, 3e10, 1e11], "C": [1e20, 5e20, 9e20], "loss": [3, 2.5, 2]})
     assert "flops_differ" in codes(load_runs(frame))
     runs = load_runs(frame, columns={"flops": ""})
     assert runs.flops[0] == 6e19

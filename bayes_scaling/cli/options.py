@@ -11,6 +11,7 @@ from typing import Any
 
 from bayes_scaling.base.units import parse_budget
 from bayes_scaling.cli import values
+from bayes_scaling.runs.loss_names import UNITS
 
 DEFAULTS: dict[str, Any] = {
     "seed": 0,
@@ -18,7 +19,6 @@ DEFAULTS: dict[str, Any] = {
     "draws": 1000,
     "ci": 0.9,
     "noise": "student_t",
-    "loss_unit": "nats",
     "kind": "new-run",
 }
 
@@ -33,7 +33,7 @@ def add_runs(
     parser: argparse.ArgumentParser, *, saved: bool = False, fallback: str | None = None, several: bool = False
 ) -> None:
     """The positional RUNS, one or several, and how to read it."""
-    what = "data set (see 'bayes-scaling data'), or a CSV, Parquet or JSON-lines file; - reads CSV from stdin"
+    what = "data set (see 'bayes-scaling data'), or a table (CSV, JSON, Parquet, Excel, Markdown, …); - reads stdin"
     if saved:
         what += "; or a fit saved by 'bayes-scaling fit --out FIT.nc'"
     if fallback:
@@ -45,16 +45,50 @@ def add_runs(
         parser.add_argument("runs", metavar=metavar, help=f"{what}; one or several", nargs="+")
     else:
         parser.add_argument("runs", metavar=metavar, help=what)
-    group = parser.add_argument_group("reading the table")
+    _add_columns(parser.add_argument_group("reading the table"))
+    _add_rows(parser.add_argument_group("which rows of it count"))
+
+
+def _add_columns(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--map",
         action="append",
         metavar="NAME=COLUMN",
-        help="which column holds what, e.g. loss=eval/c4_loss; 'flops=' leaves a column out (repeatable)",
+        help="which column holds what, e.g. loss=eval/c4_loss, params='Params (M)*1e6'; 'flops=' leaves a column out "
+        "(repeatable)",
     )
-    group.add_argument("--group", metavar="COLUMN", help="column that names the group (default: group, family, corpus)")
     group.add_argument(
-        "--loss-unit", choices=("nats", "bits"), help="unit of the table's losses, per token (default: nats)"
+        "--group",
+        metavar="COLUMN",
+        help="column that names groups (default: group, family, corpus); nothing is pooled over it",
+    )
+    group.add_argument(
+        "--loss-unit",
+        choices=tuple(UNITS),
+        help="unit of the table's losses (default: nats, per token); all but error are turned into nats per token",
+    )
+    group.add_argument(
+        "--tokens-per-byte", type=float, metavar="R", help="tokens per byte or character, with --loss-unit bpb or bpc"
+    )
+    group.add_argument("--tokens-per-word", type=float, metavar="R", help="tokens per word, with --loss-unit bpw")
+
+
+def _add_rows(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--where",
+        action="append",
+        metavar="CONDITION",
+        help="keep rows that meet it: State=finished, lr<=0.003 (repeatable)",
+    )
+    group.add_argument("--skip-bad", action="store_true", default=None, help="leave out rows that cannot be used")
+    group.add_argument(
+        "--last-per", metavar="COLUMN", help="of rows that share COLUMN keep that with the most tokens (checkpoints)"
+    )
+    group.add_argument(
+        "--per-cell", metavar="WHICH", help="of rows of equal params and tokens keep the best, the median, or e.g. q25"
+    )
+    group.add_argument(
+        "--run", dest="run_column", metavar="COLUMN", help="column that names the run whose checkpoints rows are"
     )
 
 

@@ -21,7 +21,18 @@ if TYPE_CHECKING:
     from bayes_scaling.runs.runs import Runs
 
 # What has no effect once a posterior has been sampled.
-_BEFORE_FIT = ("laws", "noise", "prior", "map", "group", "loss_unit", "chains", "draws")
+_TABLE = (
+    "map",
+    "group",
+    "loss_unit",
+    "tokens_per_byte",
+    "tokens_per_word",
+    "where",
+    "last_per",
+    "per_cell",
+    "skip_bad",
+)
+_BEFORE_FIT = ("laws", "noise", "prior", *_TABLE, "run_column", "chains", "draws")
 
 
 @dataclass(frozen=True)
@@ -40,12 +51,27 @@ class Posterior:
         return dataclasses.replace(result, notices=notices, seconds={"total": total, **parts, part: seconds})
 
 
+def reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How the table is to be read: the arguments of `load_runs`."""
+    return {
+        "columns": values.column_map(arguments.map),
+        "group": arguments.group,
+        "loss_unit": arguments.loss_unit,
+        "tokens_per_byte": arguments.tokens_per_byte,
+        "tokens_per_word": arguments.tokens_per_word,
+        "where": arguments.where,
+        "last_per": arguments.last_per,
+        "per_cell": arguments.per_cell,
+        "run": arguments.run_column,
+        "skip_bad": bool(arguments.skip_bad),
+    }
+
+
 def read_runs(arguments: argparse.Namespace) -> Runs:
     """The runs that the command names, read as its options say."""
     from bayes_scaling.runs.loading import load_runs
 
-    columns = values.column_map(arguments.map)
-    return load_runs(arguments.runs, columns=columns, group=arguments.group, loss_unit=default(arguments, "loss_unit"))
+    return load_runs(arguments.runs, **reading(arguments))
 
 
 def is_saved(arguments: argparse.Namespace) -> bool:
@@ -133,7 +159,11 @@ def _alone(fit: Fit) -> Notice:
 
 
 def _saved(arguments: argparse.Namespace) -> Posterior:
-    given = [f"--{name.replace('_', '-')}" for name in _BEFORE_FIT if getattr(arguments, name) is not None]
+    given = [
+        f"--{name.removesuffix('_column').replace('_', '-')}"
+        for name in _BEFORE_FIT
+        if getattr(arguments, name) is not None
+    ]
     if given:
         raise UsageError(f"{', '.join(given)}: no effect on a saved fit, which {arguments.runs} is. Leave it out.")
     from bayes_scaling.inference.storage import load_fit

@@ -6,17 +6,19 @@ that a million rows stay quick.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from bayes_scaling.base.errors import DataError, Notice
-from bayes_scaling.base.units import format_count, parse_count, parse_flop
+from bayes_scaling.base.units import parse_count, parse_flop
 from bayes_scaling.runs.columns import printable
+from bayes_scaling.runs.header_units import Unit
+from bayes_scaling.runs.losses import MAX_LOSS
+from bayes_scaling.runs.numbers import blank, decimal_commas, plain_numbers
 from bayes_scaling.runs.readers import RawTable
 
 SHOWN_CELLS = 20
@@ -25,8 +27,6 @@ FLOP_TOLERANCE = 0.10
 """Relative difference of flops from 6·params·tokens that brings a notice: rounding stays below it."""
 NARROW = 1.01
 """Largest over smallest below which a quantity counts as one value: the runs then hold it fixed."""
-MAX_LOSS = 30.0
-MISSING_WORDS = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "?", "<na>"})
 TOO_LARGE = {"params": 1e18, "tokens": 1e21, "flops": 1e36, "pf_days": 1e16}
 
 _REMEDY = {
@@ -34,7 +34,7 @@ _REMEDY = {
     "tokens": "write a plain number, or 300B, 1.4T, 2e10",
     "flops": "write a number of FLOP such as 5.9e23, or 100PF-days",
     "pf_days": "write a plain number of PF-days",
-    "loss": "write the loss in nats per token, such as 2.31",
+    "loss": "write the loss as a plain number, such as 2.31",
     "loss_sd": "write the standard error of the loss, such as 0.004, or leave the whole column out",
 }
 _PARSERS: dict[str, Callable[[str], float]] = {
@@ -44,6 +44,7 @@ _PARSERS: dict[str, Callable[[str], float]] = {
     "unique_tokens": parse_count,
     "experts": parse_count,
 }
+_OWN_UNIT = re.compile(r"(?<![0-9.])[A-Za-z]+\s*$|[0-9.]\s*(?!e[+-]?\d)[A-Za-z]+[A-Za-z/ -]*$", re.IGNORECASE)
 
 
 class BadCell(NamedTuple):
@@ -70,7 +71,7 @@ class Findings:
         """Note a cell that cannot be used."""
         order = list(self.table.frame.columns).index(column)
         value = self.table.frame[column].iloc[position]
-        shown = "" if _is_missing(value) and not isinstance(value, str) else printable(value)
+        shown = "" if blank(value) and not isinstance(value, str) else printable(value)
         self.cells.append(BadCell(int(position), order, column, shown, why, remedy))
 
     def raise_if_any(self) -> None:
@@ -92,29 +93,40 @@ class Findings:
 
 
 def positive_column(
-    findings: Findings, role: str, column: str, *, optional: bool = False, scale: float = 1.0
+    findings: Findings, role: str, column: str, *, optional: bool = False, unit: Unit | None = None, scale: float = 1.0
 ) -> np.ndarray:
     """The numbers of one column, dims (run,), each finite and above 0, times `scale`.
 
     Cells that are not go to `findings` and stand as NaN here; so do blank cells, which are a finding unless
-    `optional`. `role` says how to read text: counts, compute, or plain numbers.
+    `optional`. `role` says how to read text: counts, compute, or plain numbers. `unit` holds for plain numbers; a cell
+    that names its own unit (`7B`) keeps it.
     """
     cells = findings.table.frame[column]
-    values, text = _numbers(cells)
+    pointed = decimal_commas(cells, findings.table.decimal)
+    if pointed is not None:
+        cells = pointed
+        findings.notices.append(
+            Notice(
+                "decimal_comma", f"{findings.table.source}: commas in column '{printable(column)}' are decimal ones."
+            )
+        )
+    values, text = plain_numbers(cells)
+    factor = 1.0 if unit is None else unit.factor
+    values *= factor
     remedy = _REMEDY.get(role, "write a plain number")
     parse = _PARSERS.get(role, _plain)
     known: dict[str, float | str] = {}
     objects = cells.to_numpy(dtype=object)
     for position in text:
         cell = objects[position]
-        if _is_missing(cell):
+        if blank(cell):
             if not optional:
                 findings.bad(position, column, "missing", _missing_remedy(role, findings.table))
             continue
         key = cell if isinstance(cell, str) else repr(cell)
         if key not in known:
             try:
-                known[key] = parse(key)
+                known[key] = parse(key) * (1.0 if _OWN_UNIT.search(key) else factor)
             except ValueError as error:
                 known[key] = str(error).split(";")[0]
         result = known[key]
@@ -137,61 +149,19 @@ def positive_column(
     return values * scale
 
 
-def check_loss(findings: Findings, column: str, values: np.ndarray) -> None:
-    """Losses, dims (run,), nats per token, must not exceed 30: more is a perplexity or another unit."""
+def check_loss(findings: Findings, column: str, values: np.ndarray, given: str | None) -> None:
+    """Losses in nats per token, dims (run,), lie above 0 and not above 30: more is a perplexity or another unit."""
     for position in np.flatnonzero(values > MAX_LOSS):
         findings.bad(
             position,
             column,
             f"implausible, above {MAX_LOSS:g} nats per token",
-            "give cross-entropy per token, not perplexity or a sum",
+            "give cross-entropy per token, not a sum; a perplexity is declared with --loss-unit ppl",
         )
-
-
-def check_units(findings: Findings, role: str, values: np.ndarray, column: str | None) -> None:
-    """Counts, dims (run,), that are all below 1000 are in billions or in another unit: refused, once for the
-    column.
-
-    `column` is None where the counts were derived from the other two.
-    """
-    if not np.isfinite(values).any():
-        return
-    largest = float(np.nanmax(values))
-    source = findings.table.source
-    if largest < 1000:
-        if column is None:
-            findings.columns.append(
-                f"{source}: '{role}', derived from the others, is at most {format_count(largest)}: "
-                f"the units do not fit together. Counts are plain numbers and compute is in FLOP; "
-                f"PF-days are declared with --map pf_days=COLUMN."
-            )
-        else:
-            findings.columns.append(
-                f"{source}: every value of column '{printable(column)}' is below 1000 (largest {largest:g}): "
-                f"{role} are a count, not billions. Write {largest:g}B or {largest:g}e9 for billions."
-            )
-    elif largest < 1e6:
-        name = f"derived {role}" if column is None else f"column '{printable(column)}'"
-        findings.notices.append(
-            Notice(
-                "units",
-                f"{source}: {name} reaches only {format_count(largest)}. {role} are a count: check the unit.",
-            )
-        )
-
-
-def flop_notices(params: np.ndarray, tokens: np.ndarray, flops: np.ndarray, source: str) -> list[Notice]:
-    """A notice where given compute differs from 6·params·tokens; all arrays have dims (run,)."""
-    ratio = flops / (6 * params * tokens)
-    off = np.abs(ratio - 1) > FLOP_TOLERANCE
-    if not off.any():
-        return []
-    message = (
-        f"{source}: flops differ from 6·params·tokens by more than {FLOP_TOLERANCE:.0%} in "
-        f"{int(off.sum())} of {ratio.size} runs (ratio {ratio.min():.3g} to {ratio.max():.3g}). "
-        f"They are kept as given; --map flops= sets them aside for 6·params·tokens."
-    )
-    return [Notice("flops_differ", message)]
+    for position in np.flatnonzero(values <= 0):
+        why = "a perplexity of 1 or less" if given == "ppl" else "no loss above 0"
+        findings.bad(position, column, why, "check the unit that --loss-unit declares")
+    values[(values > MAX_LOSS) | (values <= 0)] = np.nan
 
 
 def design_notices(params: np.ndarray, tokens: np.ndarray, source: str) -> list[Notice]:
@@ -226,70 +196,15 @@ def duplicate_notices(table: RawTable) -> list[Notice]:
     return [Notice("duplicate_rows", message)]
 
 
-def enough_runs(count: int, source: str) -> None:
-    """Raises `DataError` for fewer than three runs."""
+def enough_runs(count: int, source: str, chosen: Sequence[str] = ()) -> None:
+    """Raises `DataError` for fewer than three runs; `chosen` says what left rows out."""
     if count < MIN_RUNS:
         noun = "run" if count == 1 else "runs"
+        after = f" after {' and '.join(chosen)}" if chosen else ""
         raise DataError(
-            f"{source} holds {count} {noun}; a scaling law needs at least {MIN_RUNS}, "
+            f"{source} holds {count} {noun}{after}; a scaling law needs at least {MIN_RUNS}, "
             f"and one for each of its unknowns to be of use. Add runs."
         )
-
-
-def is_missing(cells: pd.Series) -> np.ndarray:
-    """Which cells are blank or say so ("NA", "nan", "-"), dims (run,)."""
-    if _all_text(cells):
-        codes, distinct = pd.factorize(cells.to_numpy(dtype=object))
-        return np.fromiter((_is_missing(cell) for cell in distinct), dtype=bool, count=len(distinct))[codes]
-    return np.fromiter((_is_missing(cell) for cell in cells), dtype=bool, count=len(cells))
-
-
-def numeric_or_text(cells: pd.Series) -> pd.Series:
-    """An extra column as numbers where every cell that is not missing is one, else as it is."""
-    if cells.dtype != object:
-        return cells
-    values, text = _numbers(cells)
-    if len(text) < len(cells) and all(map(_is_missing, cells.to_numpy(dtype=object)[text])):
-        return pd.Series(values, index=cells.index, name=cells.name)
-    return cells
-
-
-def _numbers(cells: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Float64 values, dims (run,), and the positions pandas could not read as numbers (NaN there)."""
-    kind = getattr(cells.dtype, "kind", "O")
-    if kind in "iuf":
-        values = cells.to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    else:
-        # Dates and truth values have numbers behind them that nobody means.
-        plain = cells.astype(object)
-        if not _all_text(cells):
-            odd = np.fromiter((isinstance(c, _NOT_NUMBERS) for c in plain), dtype=bool, count=len(plain))
-            plain = plain.where(~odd, None)
-        values = pd.to_numeric(plain, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan).copy()
-    return values, np.flatnonzero(np.isnan(values))
-
-
-def _all_text(cells: pd.Series) -> bool:
-    """Whether every cell is text, as in a CSV: then nothing need be asked of them one by one."""
-    return len(cells) > 0 and pd.api.types.infer_dtype(cells.to_numpy(dtype=object), skipna=False) == "string"
-
-
-_NOT_NUMBERS = (
-    bool,
-    np.bool_,
-    complex,
-    np.complexfloating,
-    np.datetime64,
-    np.timedelta64,
-    pd.Timestamp,
-    bytes,
-)
-
-
-def _is_missing(cell: object) -> bool:
-    if isinstance(cell, str):
-        return cell.strip().casefold() in MISSING_WORDS
-    return cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell))
 
 
 def _missing_remedy(role: str, table: RawTable) -> str:

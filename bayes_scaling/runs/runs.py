@@ -13,7 +13,9 @@ import pandas as pd
 
 from bayes_scaling.base.errors import DataError, Notice
 from bayes_scaling.base.units import format_count, format_flop
-from bayes_scaling.runs.checks import design_notices, flop_notices
+from bayes_scaling.runs.checks import design_notices
+from bayes_scaling.runs.loss_names import UNITS
+from bayes_scaling.runs.plausible import flop_notices
 
 _NUMERIC = ("params", "tokens", "flops", "loss", "loss_sd")
 
@@ -33,9 +35,9 @@ class Runs:
     flops
         Training compute, FLOP.
     loss
-        Nats per token.
+        In `loss_unit`: nats per token, if nothing else is said.
     loss_sd
-        Standard error of `loss`, nats per token, or None.
+        Standard error of `loss`, in its unit, or None.
     group
         What may be pooled over, text, or None.
     run
@@ -46,6 +48,10 @@ class Runs:
         A short name, and where the runs came from, for people.
     notices
         What was noticed on reading.
+    loss_unit
+        "nats", per token, or "error", a positive number on its own scale.
+    flops_factor
+        The median of `flops` over 6·params·tokens, 1 where they agree to 1 %: what compute is counted with.
     """
 
     params: np.ndarray
@@ -59,6 +65,8 @@ class Runs:
     name: str = "runs"
     source: str = ""
     notices: tuple[Notice, ...] = ()
+    loss_unit: str = "nats"
+    flops_factor: float = 0.0
 
     def __post_init__(self) -> None:
         n = np.asarray(self.params).shape[0]
@@ -79,6 +87,8 @@ class Runs:
             raise ValueError(f"extra has {len(extra)} rows for {n} runs")
         object.__setattr__(self, "extra", extra.reset_index(drop=True))
         object.__setattr__(self, "notices", tuple(self.notices))
+        if not self.flops_factor:
+            object.__setattr__(self, "flops_factor", _factor(self.params, self.tokens, self.flops))
 
     @property
     def n(self) -> int:
@@ -87,6 +97,23 @@ class Runs:
 
     def __len__(self) -> int:
         return self.n
+
+    @cached_property
+    def counted(self) -> np.ndarray:
+        """Training compute as all of it is counted, FLOP, dims (run,): `flops_factor` times 6·params·tokens.
+
+        Given compute differs from 6·params·tokens run by run (attention, embeddings, recomputation), and a run that
+        nobody has made has none given. So cuts, distances, noise and budgets count both alike; `flops` is what the
+        table says.
+        """
+        counted = self.flops_factor * 6 * self.params * self.tokens
+        counted.flags.writeable = False
+        return np.asarray(counted)
+
+    @property
+    def unit_words(self) -> str:
+        """The unit of the losses in words: "nats per token", or "error"."""
+        return UNITS[self.loss_unit]
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -144,6 +171,7 @@ class Runs:
             "source": self.source,
             "n": self.n,
             "sha256": self.sha256,
+            "loss_unit": self.loss_unit,
             **listed,
             "extra": {str(key): column.astype(object).tolist() for key, column in self.extra.items()},
             "design": {k: list(v) if isinstance(v, tuple) else v for k, v in self.design.items()},
@@ -182,13 +210,15 @@ class Runs:
         name = self.name if name is None else name
         # Notices of the whole table need not hold for a part; those on the numbers are worked out afresh.
         design = design_notices(columns["params"], columns["tokens"], name)
-        flops = flop_notices(columns["params"], columns["tokens"], columns["flops"], name)
+        flops = flop_notices(columns["params"], columns["tokens"], columns["flops"], self.flops_factor, name)
         return Runs(
             **columns,
             extra=self.extra.iloc[positions],
             name=name,
             source=self.source,
             notices=(*flops, *design),
+            loss_unit=self.loss_unit,
+            flops_factor=self.flops_factor,
         )
 
     def __repr__(self) -> str:
@@ -223,8 +253,15 @@ def _ranges(runs: Runs) -> list[tuple[str, str, str]]:
     rows = [(key, *(format_count(v) for v in design[key])) for key in ("params", "tokens")]
     rows.append(("flops", *(format_flop(v) for v in design["flops"])))
     low, high = design["loss"]
-    rows.append(("loss", f"{low:.4g}", f"{high:.4g} nats per token"))
+    rows.append(("loss", f"{low:.4g}", f"{high:.4g} {runs.unit_words}"))
     return [(label, low, high) for label, low, high in rows]
+
+
+def _factor(params: np.ndarray, tokens: np.ndarray, flops: np.ndarray) -> float:
+    """The median ratio of given compute to 6·params·tokens; 1 where it is within rounding of 1."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = float(np.median(flops / (6 * params * tokens)))
+    return ratio if np.isfinite(ratio) and ratio > 0 and abs(ratio - 1) > 0.01 else 1.0
 
 
 def _as_list(value: np.ndarray | None) -> list[Any] | None:

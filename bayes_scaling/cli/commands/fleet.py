@@ -64,9 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         "evidence": arguments.evidence,
         "keep_draws": out is not None,
         "checkpoint": out and out.with_name(f".{out.name}.parts"),
-        "columns": values.column_map(arguments.map),
-        "group": arguments.group,
-        "loss_unit": options.default(arguments, "loss_unit"),
+        **sources.reading(arguments),
     }
     datasets = arguments.runs[0] if arguments.by else arguments.runs
     if arguments.workers or arguments.scheduler:
