@@ -138,7 +138,6 @@ def test_bits_are_declared(capsys, good):
 
 
 USAGE = [
-    ([], "No command given", "report"),
     (["raport"], "Unknown command 'raport'. Did you mean 'report'?"),
     (["settle", "pile"], "Unknown command 'settle'"),
     (["fit"], "RUNS"),

@@ -15,7 +15,7 @@ from bayes_scaling import __version__
 from bayes_scaling.cli.main import main
 
 FITTING = ("report", "fit", "fleet", "forecast", "frontier", "compare", "backtest", "decide", "next")
-COMMANDS = (*FITTING, "laws", "data", "validate", "cache")
+COMMANDS = (*FITTING, "laws", "data", "validate", "cache", "completion")
 
 # The contract's keys. More may be added; these stay.
 ENVELOPE = {"schema_version", "command", "ci_prob", "ci_kind", "seconds", "provenance", "warnings"}

@@ -425,11 +425,13 @@ def test_the_command(files, capsys, here):
 
 def test_the_command_with_a_bad_member(files, capsys):
     words = ["fleet", str(files / "table 0.csv"), str(files / "bad.csv"), *QUICK]
-    assert main(words) == 4
+    assert main(words) == 3  # its data are bad: no diagnostics failed
     out, err = capsys.readouterr()
     assert "table 0" in out
-    assert "bad" in err
+    assert "bad  " in out.partition("Not used")[2]
+    assert "1 data set could not be used" in err
     assert "tokens" in err
+    assert "diagnostics failed" not in err
     assert main([*words, "--allow-bad-fit"]) == 0
     assert main(["fleet", str(files / "bad.csv"), *QUICK, "--quiet"]) == 3
     assert main(["fleet", "a.csv", "--workers", "2", "--scheduler", "tcp://x:1"]) == 2

@@ -27,7 +27,7 @@ from .progress import beside_others as beside_others, reporter as reporter, repo
 from .provenance import Stopwatch as Stopwatch, envelope as envelope, versions as versions
 from .sealed import seal as seal, unseal as unseal
 from .settings import Settings as Settings
-from .text import harmless as harmless, json_harmless as json_harmless, printable as printable
+from .text import harmless as harmless, json_harmless as json_harmless, printable as printable, storable as storable
 from .written import Written as Written, written as written
 from .units import (
     FLOP_PER_PF_DAY as FLOP_PER_PF_DAY,

@@ -18,6 +18,13 @@ def harmless(text: str) -> str:
     return text if text.isprintable() else "\n".join(map(printable, text.split("\n")))
 
 
+def storable(text: str) -> str:
+    """Text as files can hold it: NUL, and lone surrogates, which have no UTF-8, as their escapes."""
+    if "\0" not in text and (text.isascii() or not any(0xD800 <= ord(c) <= 0xDFFF for c in text)):
+        return text
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+
+
 def json_harmless(text: str) -> str:
     """JSON that means the same, in which every character that cannot be printed is an escape. Such characters stand
     inside strings alone, but for the ends of lines."""

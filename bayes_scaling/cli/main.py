@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-_MEMORY = "Not enough memory for this. Take fewer runs or draws (--draws 500), or a machine with more memory."
+_MEMORY = (
+    "Not enough memory for this. Take fewer runs or draws (--draws 500), lift the limit (ulimit -v), or use a machine "
+    "with more memory."
+)
+# How libraries that are not Python's own say that memory ran out, when they are loaded and when they run.
+_NO_MEMORY = (
+    "RESOURCE_EXHAUSTED",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "std::bad_alloc",
+    "Out of memory",
+)
 
 
 def entry() -> NoReturn:
@@ -63,14 +74,14 @@ def _explain(error: Exception) -> int:
     if isinstance(error, BayesScalingError):
         _say(f"Error: {str(error).strip()}")
         return error.exit_code
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if _is_memory(error):
         _say(f"Error: {_MEMORY}")
         return 3
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith("bayes_scaling"):
         _say(f"Error: The package '{error.name}' is missing from {sys.executable}. Install again.")
         return 1
     if isinstance(error, OSError):
-        where = f" {error.filename}" if error.filename else ""
+        where = f" {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
         _say(f"Error: A file operation failed{where}: {error.strerror or error}.")
         return 3
     text = " ".join(str(error).split())
@@ -83,8 +94,18 @@ def _explain(error: Exception) -> int:
 
 
 def _say(text: str) -> None:
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+    from bayes_scaling.cli.output import complain
+
+    complain(text)
+
+
+def _is_memory(error: BaseException | None) -> bool:
+    """Whether memory ran out, here or where this error began; an import that could not be mapped counts."""
+    while error is not None:
+        if isinstance(error, MemoryError) or any(word in str(error) for word in _NO_MEMORY):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _wants_traceback(words: Sequence[str]) -> bool:

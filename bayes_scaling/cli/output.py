@@ -6,48 +6,19 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from bayes_scaling.base.errors import FitFailedError
+from bayes_scaling.base.errors import DataError, FitFailedError
 from bayes_scaling.base.files import dump_json, finite
+from bayes_scaling.base.text import json_harmless
+from bayes_scaling.cli.layout import Table, columns, paragraph
+
+__all__ = ["FAILED", "Table", "complain", "emit", "interval", "number", "percent", "print_blocks", "verdict"]
 
 FAILED = ("fit_failed", "evidence_failed", "section_failed")
 """Codes of warnings that mean exit code 4."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under headers; the first column is flush left, numbers flush right."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    left: int = 1
-    """How many columns are flush left."""
-
-    def plain(self) -> str:
-        """The table as text without colours."""
-        widths = [max(len(row[i]) for row in [self.headers, *self.rows]) for i in range(len(self.headers))]
-        lines = []
-        for row in [self.headers, *self.rows]:
-            cells = [
-                c.ljust(w) if i < self.left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  " + "  ".join(cells).rstrip())
-        return "\n".join(lines)
-
-    def rich(self) -> Any:
-        """The table as rich draws it."""
-        from rich import box
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, header in enumerate(self.headers):
-            table.add_column(Text(header), justify="left" if i < self.left else "right")
-        for row in self.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        return table
+UNUSABLE = ("data_unusable",)
+"""Codes of warnings that mean exit code 3."""
 
 
 def emit(arguments: argparse.Namespace, body: Mapping[str, Any], blocks: Iterable[str | Table]) -> int:
@@ -68,54 +39,73 @@ def emit(arguments: argparse.Namespace, body: Mapping[str, Any], blocks: Iterabl
 
 
 def json_text(body: Mapping[str, Any]) -> str:
-    """As JSON, in what the terminal's encoding can say."""
+    """As JSON, in what the terminal's encoding can say; what would move its cursor is an escape."""
     text = dump_json(body)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:
         return json.dumps(finite(body), indent=2, allow_nan=False)
-    return text
+    return json_harmless(text)
 
 
 def print_blocks(blocks: Iterable[str | Table]) -> None:
-    """Print texts and tables, one after the other, to standard output."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        from rich.console import Console
+    """Print texts and tables to standard output: to the width of a terminal, in a pipe as they are."""
+    room = columns(sys.stdout)
+    apart = "\n" if room is None else "\n\n"
+    _print(apart.join(b.text(room) if isinstance(b, Table) else paragraph(b, room) for b in blocks), sys.stdout)
 
-        console = Console(highlight=False, markup=False)
-        for block in blocks:
-            console.print(block.rich() if isinstance(block, Table) else block)
+
+def complain(text: str) -> None:
+    """Say something on standard error, to the width of a terminal; nothing in it moves a cursor."""
+    _print(paragraph(text, columns(sys.stderr), hang="  "), sys.stderr)
+
+
+def _print(text: str, stream: Any) -> None:
+    if stream is None:
         return
-    text = "\n".join(block.plain() if isinstance(block, Table) else block for block in blocks)
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]) -> int:
-    """Warnings to standard error; 4 where one says that a fit or an evidence estimate failed."""
+    """Warnings to standard error, each once; 4 where one says that a fit or an evidence estimate failed, 3 where one
+    says that one of several data sets could not be used."""
     if sys.stdout is not None:
         sys.stdout.flush()
-    failed = [w["message"] for w in warnings if w["code"] in FAILED]
+    failed: list[str] = []
+    unusable: list[str] = []
+    told: list[str] = []
+    for warning in warnings:
+        kind = failed if warning["code"] in FAILED else unusable if warning["code"] in UNUSABLE else told
+        if warning["message"] not in kind:
+            kind.append(warning["message"])
     if not arguments.quiet:
-        for warning in warnings:
-            if warning["code"] not in FAILED:
-                print(f"Warning: {warning['message']}", file=sys.stderr)
-    if not failed:
-        return 0
-    lines = "\n".join(f"  - {message}" for message in failed)
+        for message in told:
+            complain(f"Warning: {message}")
     allowed = getattr(arguments, "allow_bad_fit", False)
-    end = (
-        "" if allowed else "\nThe results are given all the same, marked as failed; --allow-bad-fit makes this exit 0."
-    )
-    print(
-        f"{'Warning' if allowed else 'Error'}: diagnostics failed, do not rely on this.\n{lines}{end}",
-        file=sys.stderr,
-    )
-    return 0 if allowed else FitFailedError.exit_code
+    word = "Warning" if allowed else "Error"
+    given = "" if allowed else "--allow-bad-fit makes this exit 0."
+    if unusable:
+        end = f"\nThe others have their results. {'' if failed else given}"
+        complain(f"{word}: {_some(len(unusable))} could not be used.\n{_bullets(unusable)}{end.rstrip()}")
+    if failed:
+        end = f"\nThe results are given all the same, marked as failed; {given}" if given else ""
+        complain(f"{word}: diagnostics failed, do not rely on this.\n{_bullets(failed)}{end}")
+    if allowed or not (failed or unusable):
+        return 0
+    return FitFailedError.exit_code if failed else DataError.exit_code
+
+
+def _some(count: int) -> str:
+    return "1 data set" if count == 1 else f"{count} data sets"
+
+
+def _bullets(messages: Sequence[str]) -> str:
+    return "\n".join(f"  - {message}" for message in messages)
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number as tables show it; a dash where there is none."""
+    """A number for a table: `digits` significant ones, a dash for None."""
     return "-" if value is None else f"{value:.{digits}g}"
 
 
@@ -125,5 +115,5 @@ def interval(value: Mapping[str, Any], form: Any = number) -> str:
 
 
 def percent(prob: float) -> str:
-    """A share in per cent; a dash where there is none."""
+    """`90 %` of 0.9."""
     return f"{100 * prob:.4g} %"

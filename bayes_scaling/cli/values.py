@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.errors import UsageError, nearest
 from bayes_scaling.base.units import parse_count, parse_flop
 
 AVERAGE = "average"
@@ -110,7 +110,11 @@ def query(text: str, inputs: Sequence[str]) -> dict[str, float]:
             raise UsageError(f"--at '{text}' gives {name} twice. {_AT}")
         known = {"params", "tokens", "flops", *inputs}
         if name not in known:
-            raise UsageError(f"--at '{text}': '{name}' is not asked for. Known: {', '.join(sorted(known))}. {_AT}")
+            near = nearest(name, known)
+            guess = f" Did you mean '{near}'?" if near else ""
+            raise UsageError(
+                f"--at '{text}': '{name}' is not asked for.{guess} Known: {', '.join(sorted(known))}. {_AT}"
+            )
         try:
             given[name] = parse_flop(value) if name == "flops" else parse_count(value)
         except ValueError as error:

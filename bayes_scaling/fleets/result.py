@@ -168,8 +168,13 @@ class Fleet:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
-        """One notice a member that failed."""
-        return tuple(Notice("fit_failed", f"{name}, {law}: {message}") for (name, law), message in self.failed.items())
+        """One notice a data set that could not be used, and one a member whose diagnostics failed."""
+        unusable = {name: text for (name, _), text in self.unusable.items()}
+        failed = {member: text for member, text in self.failed.items() if member not in self.unusable}
+        return (
+            *(Notice("data_unusable", f"{name}: {text}") for name, text in unusable.items()),
+            *(Notice("fit_failed", f"{name}, {law}: {message}") for (name, law), message in failed.items()),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object of `fleet`: `members[]`, each with interval values and diagnostics."""

@@ -8,35 +8,56 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from importlib.metadata import entry_points
 
-from bayes_scaling.base.errors import UsageError, unknown
+from bayes_scaling.base.errors import Notice, UsageError, unknown
 from bayes_scaling.base.locate import folder
+from bayes_scaling.base.text import printable
 from bayes_scaling.laws.law import ScalingLaw
 
 STANDARD = ("kaplan", "kaplan_floor", "chinchilla", "coupled")
 
 
 @cache
-def all_laws() -> dict[str, ScalingLaw]:
-    """Every law this installation knows, by name.
-
-    Raises
-    ------
-    UsageError
-        If a file of `models/` or an entry point holds no law, or two hold the same name.
-    """
+def _scanned() -> tuple[dict[str, ScalingLaw], dict[str, str]]:
+    """The laws by name; and what is wrong with files and entry points that give none, by the name they would have."""
     found: dict[str, ScalingLaw] = {}
+    broken: dict[str, str] = {}
     for info in pkgutil.iter_modules([str(folder("models"))]):
-        if info.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"bayes_scaling.models.{info.name}")
-        _add(found, getattr(module, "LAW", None), f"models/{info.name}.py")
+        if not info.name.startswith("_"):
+            load = partial(_of_module, f"bayes_scaling.models.{info.name}")
+            _take(found, broken, info.name, load, f"models/{info.name}.py")
     for point in entry_points(group="bayes_scaling.laws"):
-        _add(found, point.load(), f"entry point '{point.value}'")
-    return dict(sorted(found.items(), key=lambda item: (*_rank(item[0]), item[0])))
+        _take(found, broken, point.name, point.load, f"entry point '{point.value}'")
+    return dict(sorted(found.items(), key=lambda item: (*_rank(item[0]), item[0]))), broken
+
+
+def all_laws() -> dict[str, ScalingLaw]:
+    """Every law this installation knows, by name; a file that holds none is passed over, and `broken_laws` names it."""
+    return _scanned()[0]
+
+
+def broken_laws() -> tuple[Notice, ...]:
+    """What is wrong with each file of `models/`, or entry point, that gives no law."""
+    return tuple(Notice("law_broken", text) for text in _scanned()[1].values())
+
+
+def _of_module(name: str) -> object:
+    return getattr(importlib.import_module(name), "LAW", None)
+
+
+def _take(
+    found: dict[str, ScalingLaw], broken: dict[str, str], name: str, load: Callable[[], object], where: str
+) -> None:
+    try:
+        _add(found, load(), where)
+    except UsageError as error:
+        broken[name] = str(error)
+    except (Exception, SystemExit) as error:  # the file is anyone's code: what it raises must not stop the other laws
+        reason = printable(f"{type(error).__name__}: {error}", 200)
+        broken[name] = f"{where} cannot be used ({reason}). The other laws are there."
 
 
 def _rank(name: str) -> tuple[int]:
@@ -61,7 +82,9 @@ def get_law(law: str | ScalingLaw) -> ScalingLaw:
     """
     if isinstance(law, ScalingLaw):
         return law
-    laws = all_laws()
+    laws, broken = _scanned()
+    if law in broken and law not in laws:
+        raise UsageError(f"Law '{law}' cannot be used: {broken[law]}")
     if law not in laws:
         raise unknown("law", law, laws, "See 'bayes-scaling laws'.")
     return laws[law]

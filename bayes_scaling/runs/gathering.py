@@ -10,7 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from bayes_scaling.base.errors import BayesScalingError, DataError, UsageError
+from bayes_scaling.base.errors import BayesScalingError, DataError, UsageError, nearest
+from bayes_scaling.runs.columns import listed, printable
 from bayes_scaling.runs.loading import load_runs
 from bayes_scaling.runs.readers import read_file
 from bayes_scaling.runs.runs import Runs
@@ -97,8 +98,7 @@ def _parts(table: Any, by: str) -> dict[str, Any]:
         else:
             return _parts_of_runs(load_runs(table), by)
     if by not in table.columns:
-        known = ", ".join(str(c) for c in table.columns)
-        raise DataError(f"There is no column '{by}' to tell the data sets apart. Columns: {known}.")
+        raise _no_column(by, map(str, table.columns))
     label = table[by].astype(object)
     # A cell that is empty belongs to nobody: such rows make a data set of their own, which says so by its name.
     label = label.where(label.notna(), "(none)").astype(str)
@@ -112,7 +112,14 @@ def _parts_of_runs(runs: Runs, by: str) -> dict[str, Any]:
         label = getattr(runs, by)
     else:
         known = [*(k for k in ("group", "run") if getattr(runs, k) is not None), *map(str, runs.extra.columns)]
-        raise DataError(
-            f"{runs.name} has no column '{by}' to tell the data sets apart. Known: {', '.join(known) or 'none'}."
-        )
+        raise _no_column(by, known)
     return {str(value): runs.subset(label == value, name=str(value)) for value in dict.fromkeys(label.tolist())}
+
+
+def _no_column(by: str, columns: Iterable[str]) -> DataError:
+    known = list(columns)
+    near = nearest(by, known)
+    guess = f" Did you mean '{printable(near)}'?" if near else ""
+    return DataError(
+        f"There is no column '{printable(by)}' to tell the data sets apart.{guess} Columns: {listed(known) or 'none'}."
+    )

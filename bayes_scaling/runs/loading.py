@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.base.errors import DataError, Notice, UsageError, nearest
 from bayes_scaling.base.units import FLOP_PER_PF_DAY
 from bayes_scaling.runs import checks, losses, plausible, readers, selection
 from bayes_scaling.runs.columns import (
@@ -193,8 +193,10 @@ def _read(source: str | os.PathLike[str] | pd.DataFrame) -> tuple[RawTable, str]
         return readers.from_frame(load_table(text), text), text
     path = Path(text)
     if not path.suffix and path.name == text and not os.path.exists(text):
+        near = nearest(text, known_names())
+        guess = f" Did you mean '{near}'?" if near else ""
         raise DataError(
-            f"'{printable(text)}' is neither a file nor a known data set. Known data sets: "
+            f"'{printable(text)}' is neither a file nor a known data set.{guess} Known data sets: "
             f"{', '.join(known_names())}. See 'bayes-scaling data'."
         )
     return readers.read_file(path), path.name.split(".")[0] or path.stem

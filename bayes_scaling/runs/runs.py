@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.base.errors import DataError, Notice
+from bayes_scaling.base.text import storable
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.runs.checks import design_notices
 from bayes_scaling.runs.loss_names import UNITS
@@ -269,11 +270,9 @@ def _as_list(value: np.ndarray | None) -> list[Any] | None:
 
 
 def _storable(names: Any) -> Any:
-    """Names as files can hold them: NUL and lone surrogates, which no netCDF file has, as their escapes."""
+    """Names of which none holds what files cannot."""
     text = "".join(map(str, names))
-    if "\0" not in text and not any(0xD800 <= ord(c) <= 0xDFFF for c in ("" if text.isascii() else text)):
-        return names
-    return [str(v).encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00") for v in names]
+    return names if storable(text) == text else [storable(str(v)) for v in names]
 
 
 def _frozen(value: Any, dtype: Any, key: str, n: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bayes_scaling.base.errors import UsageError
-from bayes_scaling.cli import options, output
+from bayes_scaling.cli import markdown, options, output
 from bayes_scaling.cli.command import Command
 
 
@@ -58,7 +58,7 @@ def _card(arguments: argparse.Namespace, name: str) -> int:
     from bayes_scaling.runs.datasets import card, describe
 
     text = card(name)
-    return _emit(arguments, {"data_set": {**describe(name).to_dict(), "card": text}}, [text.rstrip()])
+    return _emit(arguments, {"data_set": {**describe(name).to_dict(), "card": text}}, markdown.blocks(text))
 
 
 def _fetch(arguments: argparse.Namespace, name: str) -> int:

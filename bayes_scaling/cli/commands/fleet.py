@@ -95,20 +95,31 @@ def _text(result: Fleet, body: dict[str, Any]) -> list[str | output.Table]:
             blocks.append("  no data set could be used")
             continue
         names = list(known[0]["parameters"])
-        rows = [[row["dataset"], str(row["runs"]["n"]), *_cells(row, names)] for row in known]
-        blocks.append(output.Table(["data set", "runs", *names, "R-hat", "verdict"], rows))
+        evidence = ["log evidence", ""] if any(row["log_evidence"] is not None for row in known) else []
+        rows = [[row["dataset"], str(row["runs"]["n"]), *_cells(row, names, bool(evidence))] for row in known]
+        headers = [part for name in names for part in (name, "")]
+        blocks.append(output.Table(["data set", "runs", *headers, *evidence, "R-hat", "verdict"], rows))
+    if result.unusable:
+        told = {name: " ".join(text.split()) for (name, _), text in result.unusable.items()}
+        blocks.append("Not used")
+        blocks.append(output.Table(["data set", "why"], [list(item) for item in told.items()], left=2))
     if body["saved"]:
         blocks.append(f"Saved as {body['saved']}")
     return blocks
 
 
-def _cells(row: dict[str, Any], names: list[str]) -> list[str]:
-    def cell(value: dict[str, float]) -> str:
+def _cells(row: dict[str, Any], names: list[str], evidence: bool) -> list[str]:
+    cells = []
+    for name in names:
+        value = row["parameters"][name]
         median, lower, upper = (output.number(value[k], 3) for k in ("median", "lower", "upper"))
-        return f"{median} [{lower}, {upper}]"
-
+        cells += [median, f"[{lower}, {upper}]"]
+    if evidence:
+        known = row["log_evidence"] is not None
+        cells.append(f"{row['log_evidence']:.2f}" if known else "-")
+        cells.append(f"± {row['log_evidence_sd']:.2f}{'' if row['log_evidence_ok'] else ' (failed)'}" if known else "")
     verdict = row["diagnostics"]
-    return [*(cell(row["parameters"][n]) for n in names), f"{verdict['rhat_max']:.3f}", verdict["verdict"]]
+    return [*cells, f"{verdict['rhat_max']:.3f}", verdict["verdict"]]
 
 
 COMMAND = Command(

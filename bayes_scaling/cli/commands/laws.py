@@ -20,16 +20,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and print its answer; returns the exit code."""
-    from bayes_scaling.laws.registry import all_laws, get_law
+    from bayes_scaling.laws.registry import all_laws, broken_laws, get_law
 
     chosen = [get_law(arguments.name)] if arguments.name else list(all_laws().values())
     if arguments.json:
         from bayes_scaling.base.provenance import envelope
 
-        body = envelope("laws", {"laws": [_details(law) for law in chosen]}, ci_prob=None)
+        body = envelope("laws", {"laws": [_details(law) for law in chosen]}, ci_prob=None, warnings=broken_laws())
         return output.emit(arguments, body, [])
     output.print_blocks(_one(chosen[0]) if arguments.name else _list(chosen))
-    return 0
+    return output.verdict(arguments, [n.to_dict() for n in broken_laws()])
 
 
 def _details(law: ScalingLaw) -> dict[str, Any]:

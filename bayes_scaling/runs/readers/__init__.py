@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from bayes_scaling.base.errors import BayesScalingError
 from bayes_scaling.runs.readers.delimited import read_csv as read_csv
 from bayes_scaling.runs.readers.json_text import read_json as read_json
 from bayes_scaling.runs.readers.json_text import read_json as read_jsonl
 from bayes_scaling.runs.readers.opening import Content, from_path, from_stdin
 from bayes_scaling.runs.readers.reader import RawTable as RawTable
-from bayes_scaling.runs.readers.reader import formats, laid_out
+from bayes_scaling.runs.readers.reader import formats, laid_out, unreadable
 from bayes_scaling.runs.readers.reader import from_frame as _wrapped
 
 __all__ = ["RawTable", "from_frame", "read_csv", "read_file", "read_json", "read_jsonl", "read_stdin"]
@@ -49,4 +50,10 @@ def from_frame(frame: pd.DataFrame, source: str) -> RawTable:
 
 
 def _read(content: Content) -> RawTable:
-    return laid_out(next(one for one in formats() if one.knows(content)).read(content))
+    form = next(one for one in formats() if one.knows(content))
+    try:
+        return laid_out(form.read(content))
+    except (BayesScalingError, MemoryError):
+        raise
+    except Exception as error:  # whatever a library says of a damaged or hostile file, the user needs one sentence
+        raise unreadable(content.source, form.title, error) from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from bayes_scaling.base.errors import DataError
+from bayes_scaling.base.text import storable
 from bayes_scaling.runs.columns import printable
 from bayes_scaling.runs.readers.opening import Content
 from bayes_scaling.runs.readers.reader import Format, RawTable, from_records
@@ -105,8 +107,21 @@ def _flat(record: dict[str, Any], prefix: str = "", depth: int = 0) -> dict[str,
     return flat
 
 
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|\\u0000")
+
+
 def _parsed(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique_pairs)
+    value = json.loads(text, object_pairs_hook=_unique_pairs)
+    return _storable(value) if _SURROGATE.search(text) else value
+
+
+def _storable(value: Any) -> Any:
+    """The same with every text as files can hold it: JSON's escapes can spell what UTF-8 cannot."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict):
+        return {storable(key): _storable(cell) for key, cell in value.items()}
+    return [_storable(cell) for cell in value] if isinstance(value, list) else value
 
 
 def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

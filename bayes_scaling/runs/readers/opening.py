@@ -79,6 +79,8 @@ def from_path(path: Path) -> Content:
         raise DataError(f"No such file: {printable(path, 200)}. Check the path.") from error
     except OSError as error:
         raise DataError(f"Cannot read {printable(path, 200)}: {error.strerror or error}.") from error
+    except ValueError as error:  # a NUL in the name
+        raise DataError(f"No such file: {printable(path, 200)} ({error}). Check the path.") from error
     ending = path.suffix.lower()
     if ending in _PACKED_ENDINGS:
         ending = Path(path.stem).suffix.lower()
@@ -88,6 +90,8 @@ def from_path(path: Path) -> Content:
 def from_stdin() -> Content:
     """The content of standard input; raises `DataError` as `from_path` does."""
     source = "standard input"
+    if sys.stdin is None:
+        raise DataError("There is no standard input to read the table from. Name its file in the place of '-'.")
     return _unpacked(_bounded(sys.stdin.buffer, source), source, "")
 
 

@@ -7,6 +7,7 @@ one is a new file and nothing else.
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_scaling.base.errors import DataError, Notice
+from bayes_scaling.base.text import storable
 from bayes_scaling.runs.columns import listed, printable
 from bayes_scaling.runs.readers.opening import Content
 
@@ -113,8 +115,12 @@ def from_frame(
     """
     frame = frame.copy()
     labels = frame.index if places is None else places
-    frame.columns = pd.Index([str(name) for name in frame.columns], dtype=object)
+    frame.columns = pd.Index([storable(str(name)) for name in frame.columns], dtype=object)
     unique(list(frame.columns), source)
+    for name in [name for name in frame.columns if frame[name].dtype.kind == "O"]:
+        cells = [_bounded(cell) for cell in frame[name]]
+        if any(new is not old for new, old in zip(cells, frame[name], strict=True)):
+            frame[name] = pd.Series(cells, index=frame.index, dtype=object)
     if frame.empty:
         raise DataError(f"{source} has no runs. Give it a row for each run.")
     return RawTable(
@@ -136,8 +142,15 @@ def object_frame(columns: dict[str, list[Any]]) -> pd.DataFrame:
     for name, cells in columns.items():
         data[name] = np.empty(length, dtype=object)
         for i, cell in enumerate(cells):  # element-wise, or a nested list would become an array
-            data[name][i] = cell
+            data[name][i] = _bounded(cell)
     return pd.DataFrame(data, dtype=object)
+
+
+def _bounded(cell: Any) -> Any:
+    """A cell as floats and files can hold it: a whole number beyond a float's range is infinite, as such a float is."""
+    if type(cell) is int and cell.bit_length() > 1023:
+        return math.copysign(math.inf, cell >> (cell.bit_length() - 8))
+    return storable(cell) if type(cell) is str else cell
 
 
 def header(cells: Sequence[str], source: str) -> list[str]:
