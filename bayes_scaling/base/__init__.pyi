@@ -21,6 +21,7 @@ from .intervals import (
     tail_probs as tail_probs,
     weighted_quantile as weighted_quantile,
 )
+from .keywords import keywords as keywords
 from .locate import PACKAGE as PACKAGE, folder as folder
 from .platforms import asked as asked, device_for as device_for, on_accelerator as on_accelerator
 from .progress import beside_others as beside_others, reporter as reporter, reporting as reporting

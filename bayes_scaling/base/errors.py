@@ -65,7 +65,10 @@ def unknown(kind: str, name: str, known: Iterable[str], hint: str) -> UsageError
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The one of `known` that `name` may be a slip for, the case of its letters aside; None where none is near."""
+    """The one of `known` that `name` may be a slip for, the case of its letters aside, or the beginning of; None where
+    none is near."""
     lowered = {k.lower(): k for k in sorted(known, reverse=True)}
-    close = difflib.get_close_matches(name[:200].lower(), lowered, n=1, cutoff=0.6)
+    short = name[:200].lower()
+    close = difflib.get_close_matches(short, lowered, n=1, cutoff=0.6)
+    close = close or sorted(k for k in lowered if len(short) > 1 and k.startswith(short))
     return lowered[close[0]] if close else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bayes_scaling.base.errors import UsageError, unknown
 
@@ -45,3 +46,8 @@ class Settings:
         return replace(
             self, warmup=max(1000, self.warmup), target_accept=max(0.98, self.target_accept), thin=4 * self.thin
         )
+
+
+def seeded(settings: Settings | None, random_seed: int) -> dict[str, Any]:
+    """What to hand on to `fit`: the settings where they are given, which have a seed of their own, else the seed."""
+    return {"random_seed": random_seed} if settings is None else {"settings": settings}

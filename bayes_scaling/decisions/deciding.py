@@ -10,6 +10,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import InfeasibleError, Notice
 from bayes_scaling.base.intervals import interval_value, tail_probs
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.decisions.assurance import PER_DECADE, Assurance, assure, fan, trace
@@ -21,6 +22,7 @@ from bayes_scaling.decisions.result import Decision
 from bayes_scaling.decisions.rules import Choices, choose, cvar, cvar_mcse, expected, mcse, quantile, quantile_mcse
 from bayes_scaling.decisions.serving import MOST, best_for_budget, cheapest, demand_draws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
+from bayes_scaling.laws.registry import input_names
 from bayes_scaling.prediction.forecasting import decades_beyond
 from bayes_scaling.prediction.frontiers import FLATNESS
 from bayes_scaling.prediction.outcomes import Outcomes, outcomes
@@ -31,6 +33,7 @@ FLAT_SHOWN = 4.0
 """Sizes are listed up to that many times the loss that counts as flat."""
 
 
+@keywords(inputs=input_names, inside={"limits": Limits, "cost": CostModel})
 def decide(
     source: Any,
     *,

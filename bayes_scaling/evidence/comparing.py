@@ -12,8 +12,10 @@ import numpy as np
 from scipy.special import softmax
 
 from bayes_scaling.base.errors import UsageError
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporter, reporting
 from bayes_scaling.base.provenance import Stopwatch
+from bayes_scaling.base.settings import Settings, seeded
 from bayes_scaling.engine.backend import parallel
 from bayes_scaling.evidence.bridge import LogEvidence, log_evidence
 from bayes_scaling.evidence.exponents import Exponents, exponents
@@ -22,7 +24,7 @@ from bayes_scaling.evidence.nested import nested_log_evidence
 from bayes_scaling.evidence.result import Evidence
 from bayes_scaling.evidence.sensitivity import sensitivity as sensitivity_of
 from bayes_scaling.evidence.verdicts import bayes_factors
-from bayes_scaling.inference.fitting import fit_laws
+from bayes_scaling.inference.fitting import fit, fit_laws
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     pass
 
 
+@keywords(passes_to=fit)
 def compare(
     runs: Any,
     laws: Sequence[str | ScalingLaw] | None = None,
@@ -45,8 +48,9 @@ def compare(
     noise_models: bool | None = None,
     random_seed: int = 0,
     ci_prob: float = 0.9,
+    settings: Settings | None = None,
     progressbar: bool = False,
-    **settings: Any,
+    **sampling: Any,
 ) -> Evidence:
     """Fit the laws and weigh the evidence between them.
 
@@ -59,7 +63,9 @@ def compare(
     nested, sensitivity, noise_models
         As in `weigh`.
     settings
-        `draws`, `chains`, `warmup`, `target_accept`, `cache`: as in `fit`.
+        Those of the sampler as one `Settings`, in place of the keywords.
+    sampling
+        `draws`, `chains`, `warmup`, `target_accept`, `method`, `cache`: as in `fit`.
 
     Raises
     ------
@@ -69,20 +75,20 @@ def compare(
     watch = Stopwatch()
     with reporting(progressbar):
         with watch("fits"):
-            fits = fit_laws(
-                runs, laws, noise=noise, priors=priors, random_seed=random_seed, ci_prob=ci_prob, **settings
-            )
+            how = seeded(settings, random_seed)
+            fits = fit_laws(runs, laws, noise=noise, priors=priors, ci_prob=ci_prob, **how, **sampling)
         found = weigh(
             fits,
             nested=nested,
             sensitivity=sensitivity,
             noise_models=noise_models,
-            random_seed=random_seed,
+            random_seed=fits[0].settings.random_seed,
             ci_prob=ci_prob,
         )
     return replace(found, seconds={**found.seconds, **watch.seconds})
 
 
+@keywords()
 def weigh(
     fits: Sequence[Fit],
     *,

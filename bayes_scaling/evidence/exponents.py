@@ -17,6 +17,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import Notice, UsageError
 from bayes_scaling.base.intervals import DEFAULT_CI, interval_value
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.evidence.savage_dickey import PointEvidence, Sample, savage_dickey
 from bayes_scaling.inference.diagnostics import ess_and_rhat
 from bayes_scaling.inference.result import Fit
@@ -188,6 +189,7 @@ def exponent_of(law: ScalingLaw, values: Mapping[str, np.ndarray], flops: float 
     return np.asarray(np.log(n[:, 1] / n[:, 0]) / (2 * HALF_STEP))
 
 
+@keywords()
 def exponents(
     fits: Fit | Ensemble | Sequence[Fit],
     *,

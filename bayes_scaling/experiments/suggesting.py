@@ -8,6 +8,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import DataError, Notice, UsageError, unknown
 from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporting
 from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_count, format_flop
@@ -29,6 +30,7 @@ LEAST_RATIO_RANGE = 16.0
 LITTLE = 0.05
 
 
+@keywords()
 def suggest(
     source: Any,
     *,

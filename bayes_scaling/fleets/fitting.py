@@ -11,6 +11,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import DataError
 from bayes_scaling.base.intervals import DEFAULT_CI
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporter, reporting
 from bayes_scaling.base.provenance import Stopwatch, versions
 from bayes_scaling.base.settings import Settings
@@ -23,6 +24,7 @@ from bayes_scaling.laws.noise import NOISES, Noise, get_noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.laws.registry import all_laws, get_law
 from bayes_scaling.runs.gathering import gather
+from bayes_scaling.runs.loading import load_runs
 from bayes_scaling.runs.runs import Runs
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 DRAWS = 500
 
 
+@keywords(passes_to=load_runs)
 def fleet(
     datasets: Any,
     laws: str | ScalingLaw | Sequence[str | ScalingLaw] = "chinchilla",
@@ -41,6 +44,7 @@ def fleet(
     draws: int = DRAWS,
     chains: int = 4,
     random_seed: int = 0,
+    settings: Settings | None = None,
     executor: Any = None,
     evidence: bool = False,
     keep_draws: bool = True,
@@ -64,6 +68,8 @@ def fleet(
         the parameter.
     draws, chains, random_seed
         As in ArviZ and PyMC.
+    settings
+        Those of the sampler as one `Settings`, in place of the keywords.
     executor
         Where to compute: anything with `submit`, such as a `ProcessPoolExecutor` (with spawned processes) or what
         `clusters.cluster` opens on Dask; this process by default.
@@ -84,7 +90,7 @@ def fleet(
         If `by` names no column, or no member at all can be used; one that cannot is in `Fleet.failed`.
     """
     several = [laws] if isinstance(laws, str | ScalingLaw) else list(laws)
-    settings = Settings(draws, chains, random_seed=random_seed)
+    settings = settings or Settings(draws, chains, random_seed=random_seed)
     specs = specify_all(several, noise, priors)
     folder = Path(checkpoint) if checkpoint is not None else None
     watch = Stopwatch()

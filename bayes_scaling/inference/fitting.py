@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.base.intervals import DEFAULT_CI
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import beside_others, reporter, reporting
 from bayes_scaling.base.provenance import Stopwatch, versions
 from bayes_scaling.base.settings import Settings
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from xarray import DataTree
 
 
+@keywords()
 def fit(
     runs: Any,
     law: str | ScalingLaw = "chinchilla",
@@ -49,6 +51,7 @@ def fit(
     random_seed: int = 0,
     ci_prob: float = DEFAULT_CI,
     method: str = "nuts",
+    settings: Settings | None = None,
     cache: bool = True,
     progressbar: bool = False,
 ) -> Fit:
@@ -65,6 +68,8 @@ def fit(
     method
         "nuts"; "auto", which takes a fast approximation where its Pareto k allows and NUTS where not; or "laplace",
         the approximation in any case. `diagnostics` say which made the draws, and how well it fitted.
+    settings
+        Those of the sampler as one `Settings`, in place of the keywords.
     cache
         Whether to take up, and to keep, the posterior in the user's cache directory: see `cache`. One that
         was taken up is the same to the last digit and has `cached` set.
@@ -79,7 +84,7 @@ def fit(
         If the runs cannot be used.
     """
     runs = as_runs(runs)
-    settings = Settings(draws, chains, warmup, target_accept, random_seed, method=method)
+    settings = settings or Settings(draws, chains, warmup, target_accept, random_seed, method=method)
     spec, noise_spec = specify(law, noise, priors)
     watch = Stopwatch()
     with reporting(progressbar):
@@ -96,8 +101,8 @@ def fit(
         with watch("model"):
             program = program_for(spec, noise_spec, frame)
         with watch("sampling"):
-            reporter().stage(f"{spec.title}: sampling", total=1 + chains)
-            drawn = sample_tables(program, [Table.padded(frame)], settings, [random_seed])[0]
+            reporter().stage(f"{spec.title}: sampling", total=1 + settings.chains)
+            drawn = sample_tables(program, [Table.padded(frame)], settings, [settings.random_seed])[0]
         with watch("collecting"):
             reported = {name: drawn.values[name] for name in reported_names(spec, noise_spec)}
             make = partial(collect, drawn, spec, noise_spec, runs, frame, program.density.names, settings)
@@ -120,13 +125,14 @@ def fit_together(tasks: Sequence[Callable[[], Fit]]) -> list[Fit]:
     return [found[i] for i in range(len(tasks))]
 
 
+@keywords(passes_to=fit)
 def fit_laws(
     runs: Any,
     laws: Sequence[str | ScalingLaw] | None = None,
     *,
     noise: str | Noise = "student_t",
     priors: Mapping[str, Prior] | None = None,
-    **settings: Any,
+    **sampling: Any,
 ) -> tuple[Fit, ...]:
     """Fit several laws to one table; a prior goes to every law (or noise model) that has a parameter of its
     name.
@@ -138,7 +144,7 @@ def fit_laws(
     """
     runs = as_runs(runs)
     chosen = specify_all(laws_or_standard(laws), noise, priors)
-    tasks = [partial(fit, runs, law, noise=own_noise, **settings) for law, own_noise in chosen]
+    tasks = [partial(fit, runs, law, noise=own_noise, **sampling) for law, own_noise in chosen]
     return tuple(fit_together(tasks))
 
 
@@ -187,6 +193,7 @@ def collect(
     return tree
 
 
+@keywords()
 def sample(
     model: pm.Model,
     *,
@@ -195,6 +202,7 @@ def sample(
     warmup: int = 300,
     target_accept: float = 0.9,
     random_seed: int = 0,
+    settings: Settings | None = None,
     progressbar: bool = False,
 ) -> tuple[DataTree, Diagnostics]:
     """Sample any PyMC model with this engine: modes, whitening, NUTS, verdict.
@@ -215,11 +223,11 @@ def sample(
     UsageError
         For settings that cannot be diagnosed.
     """
-    settings = Settings(draws, chains, warmup, target_accept, random_seed)
+    settings = settings or Settings(draws, chains, warmup, target_accept, random_seed)
     with reporting(progressbar):
         program, table = program_of(model)
-        reporter().stage("Sampling", total=1 + chains)
-        drawn = sample_tables(program, [table], settings, [random_seed])[0]
+        reporter().stage("Sampling", total=1 + settings.chains)
+        drawn = sample_tables(program, [table], settings, [settings.random_seed])[0]
     labels = [str(i) for i in range(table.n)]
     tree = tree_of(drawn, _unknown_labels(program), drawn.values, {}, {}, labels)
     return tree, drawn.diagnostics

@@ -43,5 +43,6 @@ from .registry import (
     STANDARD as STANDARD,
     all_laws as all_laws,
     get_law as get_law,
+    input_names as input_names,
     laws_or_standard as laws_or_standard,
 )

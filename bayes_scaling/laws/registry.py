@@ -11,6 +11,7 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from importlib.metadata import entry_points
+from typing import Any
 
 from bayes_scaling.base.errors import Notice, UsageError, unknown
 from bayes_scaling.base.locate import folder
@@ -88,6 +89,19 @@ def get_law(law: str | ScalingLaw) -> ScalingLaw:
     if law not in laws:
         raise unknown("law", law, laws, "See 'bayes-scaling laws'.")
     return laws[law]
+
+
+def input_names(source: Any) -> set[str]:
+    """Columns that some law lists as an input: the laws installed, and those of `source`, a fit, or what holds fits."""
+    found = {name for law in all_laws().values() for name in law.inputs}
+    pending = [source]
+    while pending:
+        item = pending.pop()
+        pending += item if isinstance(item, list | tuple) else getattr(item, "fits", ())
+        law = getattr(item, "law", None)
+        if isinstance(law, ScalingLaw):
+            found.update(law.inputs)
+    return found
 
 
 def laws_or_standard(laws: Sequence[str | ScalingLaw] | None) -> list[ScalingLaw]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bayes_scaling.base.errors import Notice, UsageError
+from bayes_scaling.base.errors import Notice, UsageError, unknown
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.prediction.weights import Averaging
 
@@ -84,7 +84,8 @@ def ensemble(
     Parameters
     ----------
     weights
-        One a fit, or by law name; equal where None. Scaled to sum to one.
+        One a fit, or by law name; equal where None. Scaled to sum to one. Of an `Ensemble` they take the place of its
+        own: its laws are blended about them, as wide as its rule makes them.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def ensemble(
         If fits are of different tables, or the weights do not match or are not usable.
     """
     if isinstance(fits, Ensemble):
-        return fits
+        return fits if weights is None else _reweighed(fits, weights)
     members: tuple[Any, ...] = (fits,) if isinstance(fits, Fit) else tuple(fits)
     if not members:
         raise UsageError("An average needs at least one fit.")
@@ -102,13 +103,40 @@ def ensemble(
         values = np.full(len(members), 1 / len(members))
         basis = basis or "equal"
     else:
-        if isinstance(weights, Mapping):
-            missing = [f.law.name for f in members if f.law.name not in weights]
-            if missing:
-                raise UsageError(f"No weight for {', '.join(missing)}; give one for each law.")
-            weights = [weights[f.law.name] for f in members]
-        values = np.asarray(weights, float)
-        if values.shape != (len(members),) or not np.all(np.isfinite(values)) or values.min() < 0 or values.sum() <= 0:
-            raise UsageError(f"Weights {list(weights)} do not fit {len(members)} laws: one each, none negative.")
+        values = _values(members, weights)
         basis = basis or "given"
     return Ensemble(members, values / values.sum(), basis)
+
+
+def _reweighed(group: Ensemble, weights: Sequence[float] | Mapping[str, float]) -> Ensemble:
+    """The same fits under other weights. A validated rule keeps its discrepancy and says that its weights are given."""
+    values = _values(group.fits, weights)
+    values = values / values.sum()
+    rule = group.averaging
+    if rule is not None:
+        by_law = {f.law.name: float(w) for f, w in zip(group.fits, values, strict=True)}
+        rule = replace(rule, weights=by_law, basis="given")
+    return replace(group, weights=values, basis="given", averaging=rule)
+
+
+def _values(members: Sequence[Fit], weights: Any) -> np.ndarray:
+    """Weights as given, dims (law,), not negative and not all zero."""
+    names = [f.law.name for f in members]
+    if isinstance(weights, Mapping):
+        for name in weights:
+            if name not in names:
+                raise unknown("law in the weights", name, names, "Give one weight for each of these laws.")
+        missing = [name for name in names if name not in weights]
+        if missing:
+            raise UsageError(f"No weight for {', '.join(missing)}; give one for each law.")
+        weights = [weights[name] for name in names]
+    try:
+        values = np.asarray(list(weights), float)
+    except (TypeError, ValueError):
+        values = np.full(0, np.nan)
+    if values.shape != (len(names),) or not np.all(np.isfinite(values)) or values.min() < 0 or values.sum() <= 0:
+        raise UsageError(
+            f"Weights {weights!r} do not fit the laws {', '.join(names)}: give one number each, none negative, or a "
+            "mapping from their names."
+        )
+    return values

@@ -10,9 +10,11 @@ import numpy as np
 
 from bayes_scaling.base.errors import Notice, UsageError
 from bayes_scaling.base.intervals import interval_value, weighted_quantile
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch, envelope
 from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
+from bayes_scaling.laws.registry import input_names
 from bayes_scaling.prediction.blending import blend
 from bayes_scaling.prediction.discrepancy import Distance, distance, outside
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
@@ -167,6 +169,7 @@ def with_noise(fit: Fit, loss: np.ndarray, flops: np.ndarray, seeds: Sequence[Se
     return np.asarray(loss * np.exp(np.clip(fit.noise.scale(p, decades) * standard, -50, 50)))
 
 
+@keywords(inputs=input_names)
 def forecast(
     fits: Fit | Ensemble | Sequence[Fit],
     *,
@@ -184,18 +187,18 @@ def forecast(
     Parameters
     ----------
     fits
-        A fit, several (averaged with `weights`), or an `Ensemble`.
+        A fit, several (averaged with `weights`), or an `Ensemble`, whose own weights `weights` replace.
     params, tokens
         Counts, scalars or dims (query,).
     kind
         "new-run": one run, with noise; "curve": the law's expectation.
     inputs
-        Further columns that a law names.
+        Further columns that a law names; other names are refused.
 
     Raises
     ------
     UsageError
-        For an unknown kind, sizes that are not positive, or an input that a law needs and is not given.
+        For an unknown kind or input, sizes that are not positive, or an input that a law needs and is not given.
     """
     if kind not in KINDS:
         raise UsageError(f"Unknown kind of forecast '{kind}'. Choose {' or '.join(KINDS)}.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import Notice, UsageError
 from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch, envelope
 from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
@@ -146,6 +147,7 @@ class Frontier:
         return str(self.to_frame().to_html(index=False))
 
 
+@keywords()
 def frontier(
     fits: Fit | Ensemble | Sequence[Fit],
     budgets: Any,

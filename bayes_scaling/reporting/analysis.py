@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.base.errors import DataError, Notice, UsageError
 from bayes_scaling.base.files import dump_json, finite, write_text
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporter, reporting
 from bayes_scaling.base.provenance import Stopwatch, envelope
 from bayes_scaling.base.settings import Settings
@@ -91,6 +92,7 @@ class Report:
         return f"<div><p>Report: <code>{escape(str(self.page))}</code></p>{failed}<ul>{items}</ul></div>"
 
 
+@keywords()
 def report(
     runs: Any = "pile",
     *,
@@ -105,6 +107,7 @@ def report(
     warmup: int = 300,
     target_accept: float = 0.8,
     random_seed: int = 0,
+    settings: Settings | None = None,
     ci_prob: float = 0.9,
     cache: bool = True,
     progressbar: bool = False,
@@ -125,6 +128,8 @@ def report(
         Compute asked about, FLOP or text such as "1e24" or "100PF-days"; the first is the headline. About ten
         and a
         hundred times the largest run's compute where None.
+    settings
+        Those of the sampler as one `Settings`, in place of the keywords.
     target_loss
         A loss, nats per token, whose probability of being reached is wanted.
 
@@ -138,7 +143,8 @@ def report(
     watch = Stopwatch()
     runs = as_runs(runs)
     _check(target_loss, ci_prob)
-    asked = request(laws, noise, priors, Settings(draws, chains, warmup, target_accept, random_seed), ci_prob, cache)
+    how = settings or Settings(draws, chains, warmup, target_accept, random_seed)
+    asked = request(laws, noise, priors, how, ci_prob, cache)
     path = Path(out) if out is not None else Path("reports") / _slug(runs.name)
     _writable(path)
     with reporting(progressbar):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporting
-from bayes_scaling.inference.fitting import fit_laws
+from bayes_scaling.base.settings import Settings, seeded
+from bayes_scaling.inference.fitting import fit, fit_laws
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
@@ -17,6 +19,7 @@ from bayes_scaling.validation.learning import learn
 from bayes_scaling.validation.misfits import law_scores, validation_notices
 
 
+@keywords(passes_to=fit)
 def average(
     runs: Any,
     laws: Sequence[str | ScalingLaw] | None = None,
@@ -24,8 +27,9 @@ def average(
     noise: str | Noise = "student_t",
     priors: Mapping[str, Prior] | None = None,
     random_seed: int = 0,
+    settings: Settings | None = None,
     progressbar: bool = False,
-    **settings: Any,
+    **sampling: Any,
 ) -> Ensemble:
     """Fit the laws, validate them forward on the table's own runs, and weigh them.
 
@@ -36,7 +40,9 @@ def average(
     laws
         Laws or their names; the standard set where None.
     settings
-        `draws`, `chains`, `warmup`, `target_accept`, `ci_prob`: as in `fit`.
+        Those of the sampler as one `Settings`, in place of the keywords.
+    sampling
+        `draws`, `chains`, `warmup`, `target_accept`, `method`, `cache`, `ci_prob`: as in `fit`.
 
     Raises
     ------
@@ -44,8 +50,9 @@ def average(
         As `fit`.
     """
     with reporting(progressbar):
-        fits = fit_laws(runs, laws, noise=noise, priors=priors, random_seed=random_seed, **settings)
-        return validated_average(fits, random_seed=random_seed)[0]
+        how = seeded(settings, random_seed)
+        fits = fit_laws(runs, laws, noise=noise, priors=priors, **how, **sampling)
+        return validated_average(fits, random_seed=fits[0].settings.random_seed)[0]
 
 
 def validated_average(fits: Sequence[Fit], *, random_seed: int = 0) -> tuple[Ensemble, Validation]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayes_scaling.base.errors import Notice
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporting
 from bayes_scaling.base.provenance import Stopwatch, envelope
 from bayes_scaling.engine.model import specify
@@ -184,6 +185,7 @@ class Backtest:
         return str(self.to_frame().to_html(index=False))
 
 
+@keywords()
 def backtest(
     runs: Any,
     laws: Sequence[str | ScalingLaw] | None = None,
