@@ -321,6 +321,21 @@ def test_a_pipe_is_not_eaten(tmp_path):
     assert not is_fit_file(tmp_path / "pipe")  # opening it would wait for a writer
 
 
+def test_a_file_that_bears_a_data_sets_name_is_not_taken_for_it(tmp_path, monkeypatch):
+    from bayes_scaling import load_runs
+    from bayes_scaling.reporting.page import _runs_argument
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pile").write_text("params,tokens,loss\n1e9,2e10,2.5\n2e9,4e10,2.3\n4e9,1e11,2.2\n")
+
+    def argument(runs):
+        return _runs_argument({"asked": {"source": runs.source}, "provenance": {"runs_sha256": runs.sha256}})
+
+    assert argument(load_runs("pile")) == "pile"
+    assert argument(load_runs("./pile")) == "tables/runs.csv"
+    assert argument(load_runs("pile", columns={"flops": ""})) == "tables/runs.csv"
+
+
 def test_json_of_lone_surrogates():
     assert json.loads(dump_json({"name": "\ud800", "é": 1})) == {"name": "\ud800", "é": 1}
     assert "é" in dump_json({"é": 1})

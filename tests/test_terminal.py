@@ -42,6 +42,17 @@ def test_a_table_too_wide_becomes_a_list_and_no_number_is_cut(room):
     assert text.count("decades beyond") == 2
 
 
+def test_many_rows_become_several_tables():
+    rows = [[f"name{k}", f"{k}.1234", f"[{k}.1, {k}.9]", f"{k}.5678", f"[{k}.2, {k}.8]", "1.001"] for k in range(5)]
+    text = Table(["parameter", "median", "", "mean", "", "R-hat"], rows).text(45)
+    assert max(map(len, text.splitlines())) <= 45
+    assert text.count("parameter") == text.count("name3") == 2
+    for row in rows:
+        for cell in row:
+            assert cell in text
+        assert f"{row[1]}  {row[2]}" in text
+
+
 def test_words_are_broken_between_words_and_numbers_not_at_all():
     table = Table(["parameter", "reason", "sd"], [["alpha", "what a finite model costs " * 4, "0.1234"]], left=2)
     text = table.text(60)

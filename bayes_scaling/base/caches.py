@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bayes_scaling.base.errors import DataError
-from bayes_scaling.base.files import write_bytes
+from bayes_scaling.base.files import ABANDONED, write_bytes
 from bayes_scaling.base.sealed import seal, unseal
-
-ABANDONED = 3600.0
-"""A temporary file older than this, seconds, was left by a process that was killed."""
 
 
 def cache_folder(*parts: str) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import math
 import os
 import secrets
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from bayes_scaling.base.text import printable
 
 _NAME = 60
 """Characters of a file's name that its temporary one repeats: names have a limit of 255 bytes."""
+ABANDONED = 3600.0
+"""A temporary file older than this, seconds, was left by a process that was killed."""
+_BEGUN: set[Path] = set()
 
 
 def write_bytes(path: Path | str, data: bytes | memoryview, *, durable: bool = True) -> Path:
@@ -38,18 +43,36 @@ def write_bytes(path: Path | str, data: bytes | memoryview, *, durable: bool = T
         place = Path(os.path.realpath(path))
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = place.with_name(f".{place.name[:_NAME]}.{secrets.token_hex(6)}.tmp")
+        _BEGUN.add(temporary)
         try:
             _fill(temporary, data, _mode(place), durable)
             temporary.replace(place)
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink()
+            _BEGUN.discard(temporary)
         if durable:
             _sync_folder(place.parent)
+            _tidy(place)
     except (OSError, ValueError) as error:  # a ValueError: a name that holds a NUL
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise DataError(f"Cannot write {printable(path, 200)}: {reason}. Choose another place with --out.") from error
     return path
+
+
+def sweep() -> None:
+    """Remove what is being written: for the end of a process that waits for no thread."""
+    for temporary in list(_BEGUN):
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _tidy(place: Path) -> None:
+    """Remove what processes that were killed left of the same file."""
+    with contextlib.suppress(OSError):
+        for left in place.parent.glob(f".{glob.escape(place.name[:_NAME])}.{'[0-9a-f]' * 12}.tmp"):
+            if left not in _BEGUN and time.time() - left.stat().st_mtime > ABANDONED:
+                left.unlink()
 
 
 def _mode(place: Path) -> int:

@@ -1,7 +1,7 @@
 """Text laid out for a terminal: tables that never cut a number, paragraphs that break between words.
 
-A table too wide for the screen becomes a list, a block of lines for each row; in a pipe or a file it stays a table,
-however wide.
+A table too wide for the screen becomes several, one below the other, or, where it has few rows, a list for each row; in
+a pipe or a file it stays one table, however wide.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _CELL = 300
 """Characters of a cell that are shown: a name may be endless."""
 _PROSE = 24
 """Columns below which a column of words is not squeezed."""
+_MANY = 4
+"""Rows from which a table too wide is cut into tables, and not into a list for each row."""
 
 
 def columns(stream: Any) -> int | None:
@@ -77,9 +79,39 @@ class Table:
         if room is not None and sum(widths) + 2 * len(widths) > room:
             squeezed = self._squeezed(rows, widths, room)
             if squeezed is None:
-                return _listed(headers, rows, room)
+                return self._stacked(headers, rows, widths, room) or _listed(headers, rows, room)
             widths = squeezed
         return "\n".join(self._lines(headers, rows, widths, ruled=room is not None))
+
+    def _stacked(
+        self, headers: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], room: int
+    ) -> str | None:
+        """Many rows: tables one below the other, each with the first column and some of the others; None where that
+        is no help."""
+        if len(rows) < _MANY or not self.left or not headers[0]:
+            return None
+        groups: list[list[int]] = []
+        for i in range(1, len(headers)):
+            if headers[i] or not groups:
+                groups.append([i])
+            else:
+                groups[-1].append(i)  # an interval stays with its value
+        parts: list[list[int]] = [[0]]
+        for group in groups:
+            taken = sum(widths[i] + 2 for i in (*parts[-1], *group))
+            if taken > room and len(parts[-1]) > 1:
+                parts.append([0])
+                taken = sum(widths[i] + 2 for i in (0, *group))
+            if taken > room:
+                return None
+            parts[-1] += group
+        tables = []
+        for part in parts:
+            cells = [[row[i] for i in part] for row in rows]
+            left = sum(i < self.left for i in part)
+            some = Table([headers[i] for i in part], cells, left)
+            tables.append("\n".join(some._lines(some.headers, cells, [widths[i] for i in part], ruled=True)))
+        return "\n\n".join(tables)
 
     def _squeezed(self, rows: Sequence[Sequence[str]], widths: Sequence[int], room: int) -> list[int] | None:
         """Widths at which the columns of words, which may be broken, make the table fit; None where they do not."""

@@ -18,22 +18,30 @@ _NO_MEMORY = (
     "failed to map segment",
     "std::bad_alloc",
     "Out of memory",
+    "can't start new thread",
 )
 
 
 def entry() -> NoReturn:
     """What `bayes-scaling` and `python -m bayes_scaling` run."""
-    try:
-        from bayes_scaling.cli import interrupt
+    from bayes_scaling.cli import interrupt
 
+    try:
         interrupt.watch()
         _hush()
         code = main()
+        _keep()
     except KeyboardInterrupt:
-        from bayes_scaling.cli import interrupt
-
         interrupt.leave()
-    sys.exit(code)
+    interrupt.end(code)
+
+
+def _keep() -> None:
+    """Wait until what is kept for later commands is written."""
+    if "bayes_scaling.inference.cache" in sys.modules:
+        from bayes_scaling.inference.cache import flush
+
+        flush()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

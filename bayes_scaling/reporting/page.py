@@ -20,6 +20,7 @@ import jinja2
 import vl_convert
 from markupsafe import Markup
 
+from bayes_scaling.base.errors import DataError
 from bayes_scaling.base.files import finite
 from bayes_scaling.reporting import answer, theme
 from bayes_scaling.reporting import words as w
@@ -28,6 +29,7 @@ from bayes_scaling.reporting.glossary import TERMS
 from bayes_scaling.reporting.references import SOURCES
 from bayes_scaling.reporting.sections import sections
 from bayes_scaling.runs.datasets import is_dataset
+from bayes_scaling.runs.loading import load_runs
 
 STILL_WIDTH = 960
 STILL_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -208,7 +210,17 @@ def command(data: Mapping[str, Any]) -> str:
 
 def _runs_argument(data: Mapping[str, Any]) -> str:
     source = str(data["asked"]["source"])
-    return source if is_dataset(source) else "tables/runs.csv"
+    return source if _is_as_shipped(source, data["provenance"]["runs_sha256"]) else "tables/runs.csv"
+
+
+def _is_as_shipped(source: str, sha256: str) -> bool:
+    """Whether the runs are the known data set of that name, and not a file that bears it, or read another way."""
+    if not is_dataset(source):
+        return False
+    try:
+        return load_runs(source).sha256 == sha256
+    except DataError:  # a data set to be downloaded, which this machine does not have
+        return False
 
 
 def python_script(data: Mapping[str, Any]) -> str:

@@ -111,15 +111,9 @@ def _unpacked(data: bytes, source: str, ending: str) -> Content:
         with opener(io.BytesIO(data)) as stream:
             name = getattr(stream, "name", None)
             inner = stream.read(MAX_BYTES + 1)
-    except (
-        OSError,
-        EOFError,
-        lzma.LZMAError,
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # each compression has errors of its own
         reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
         raise DataError(
             f"{source} is a compressed file or a workbook that cannot be unpacked ({reason}). Unpack it by hand, or "
