@@ -168,20 +168,28 @@ def tables(draw: Any) -> Made:
     return Made(draw(damaged(data, how)), ending, valid=False)
 
 
+_FAR = 1 << 30
+
+
 @st.composite
 def damaged(draw: Any, data: bytes, how: str) -> bytes:
-    """Bytes cut short, with some struck, or with a stretch replaced."""
+    """Bytes cut short, with some struck, or with a stretch replaced. Places are drawn as shares of the length: an
+    archive's may differ with the time at which it was made."""
+
+    def place() -> int:
+        return draw(st.integers(0, _FAR - 1)) * len(data) // _FAR
+
     if how == "cut":
-        return data[: draw(st.integers(0, max(0, len(data) - 1)))]
+        return data[: place()]
     bent = bytearray(data)
     if how == "noise":
-        at = draw(st.integers(0, max(0, len(bent) - 1)))
-        piece = draw(st.binary(min_size=1, max_size=40))
-        bent[at : at + draw(st.sampled_from([0, len(piece)]))] = piece
+        at, piece = place(), draw(st.binary(min_size=1, max_size=40))
+        bent[at : at + draw(st.sampled_from([0, 1])) * len(piece)] = piece
         return bytes(bent)
     for _ in range(draw(st.integers(1, 4))):
+        at, bit = place(), draw(st.integers(0, 7))
         if bent:
-            bent[draw(st.integers(0, len(bent) - 1))] ^= 1 << draw(st.integers(0, 7))
+            bent[at] ^= 1 << bit
     return bytes(bent)
 
 
