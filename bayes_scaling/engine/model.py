@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import pymc as pm
 
     from bayes_scaling.runs.runs import Runs
+
+
+OBSERVED, OBSERVED_DATA = "log_loss", "log_loss_data"
+"""What `build` calls the observed variable, and the data it is given: two names, as PyMC asks for."""
 
 
 def specify(
@@ -109,7 +114,9 @@ def build(
     """The PyMC model of one law on one table.
 
     Free variables are the law's and the noise's parameters (scalars); the derived constants are deterministics; the
-    observed variable is `log_loss_observed` with dims (run,), in log nats.
+    observed variable is `log_loss` with dims (run,), in log nats. The table is data, each with dims (run,): the law's
+    inputs, `log_loss_data` (what is observed), `log_loss_sd` and `decades`, as in `columns`. For predictions give
+    `pm.set_data` all of them, of any length; runs are then counted unless it is given their coordinates.
 
     Parameters
     ----------
@@ -128,15 +135,24 @@ def build(
         If the table lacks a column that the law names.
     """
     law, noise = specify(law, noise, priors)
-    return build_columns(law, noise, columns(law, noise, runs), [str(r) for r in runs.run])
+    labels = [str(r) for r in runs.run]
+    return build_columns(law, noise, columns(law, noise, runs), labels, OBSERVED, {OBSERVED: OBSERVED_DATA})
 
 
-def build_columns(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray], labels: list[str]) -> pm.Model:
-    """As `build`, from prepared `columns`."""
+def build_columns(
+    law: ScalingLaw,
+    noise: Noise,
+    frame: Mapping[str, np.ndarray],
+    labels: list[str],
+    observed: str = "observed",
+    renamed: Mapping[str, str] | None = None,
+) -> pm.Model:
+    """As `build`, from prepared `columns`, whose data go by the names of the columns but for those `renamed`."""
     import pymc as pm
 
-    with pm.Model(coords={"run": labels}) as model:
-        data: dict[str, Any] = {name: pm.Data(name, values, dims="run") for name, values in frame.items()}
+    renamed = renamed or {}
+    with _model_class()(coords={"run": labels}) as model:
+        data: dict[str, Any] = {k: pm.Data(renamed.get(k, k), values, dims="run") for k, values in frame.items()}
         p = {name: spec.prior.to_pymc(name) for name, spec in law.parameters.items()}
         space = SimpleNamespace(**p)
         for name, function in law.derived.items():
@@ -144,5 +160,20 @@ def build_columns(law: ScalingLaw, noise: Noise, frame: Mapping[str, np.ndarray]
         q = {name: spec.prior.to_pymc(name) for name, spec in noise.parameters.items()}
         mu = pm.math.log(law.loss(p, data))
         scale = pm.math.sqrt(noise.scale(q, data["decades"]) ** 2 + data["log_loss_sd"] ** 2)
-        noise.likelihood("log_loss_observed", q, mu, scale, data["log_loss"], "run")
+        noise.likelihood(observed, q, mu, scale, data["log_loss"], "run")
     return model
+
+
+@cache
+def _model_class() -> type[pm.Model]:
+    """PyMC's model; a table of another length needs no names for its runs."""
+    import pymc as pm
+
+    class TableModel(pm.Model):  # type: ignore[misc]  # untyped
+        def set_data(self, name: str, values: Any, coords: Any = None) -> None:
+            length = len(values) if np.ndim(values) else 0
+            if self.named_vars_to_dims.get(name) == ("run",) and length != len(self.coords["run"] or ()):
+                coords = {"run": [str(i) for i in range(length)], **(coords or {})}
+            super().set_data(name, values, coords=coords)
+
+    return TableModel

@@ -17,6 +17,7 @@ from bayes_scaling.engine.model import columns
 from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table
 from bayes_scaling.inference.convergence import ess_mean
+from bayes_scaling.inference.idata import sampled
 from bayes_scaling.inference.result import Fit
 
 MAX_ITERATIONS = 1000
@@ -114,6 +115,7 @@ def log_evidence(fit: Fit, random_seed: int = 0) -> LogEvidence:
     """Log evidence of a fit, nats."""
     frame = columns(fit.law, fit.noise, fit.runs)
     program = program_for(fit.law, fit.noise, frame)
-    x = fit.idata["unconstrained_posterior"]["x"].to_numpy()
-    log_p = fit.idata["sample_stats"]["lp"].to_numpy()
+    tree = sampled(fit)
+    x = tree["unconstrained_posterior"]["x"].to_numpy()
+    log_p = tree["sample_stats"]["lp"].to_numpy()
     return log_evidence_of(program, Table.padded(frame), x, log_p, random_seed)

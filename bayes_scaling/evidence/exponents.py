@@ -255,8 +255,7 @@ def _effective(group: Ensemble, parts: Sequence[np.ndarray]) -> float:
     total = 0.0
     for fit, weight, a in zip(group.fits, group.weights, parts, strict=True):
         if weight > 0 and np.isfinite(a).all():
-            shape = (fit.idata["posterior"].sizes["chain"], -1)
-            bulk, tail, _ = ess_and_rhat(a.reshape(shape))
+            bulk, tail, _ = ess_and_rhat(a.reshape(fit.shape))
             total += weight**2 / min(bulk, tail, a.size)
         elif weight > 0:
             total += weight**2 / max(1.0, fit.diagnostics.ess_bulk_min)

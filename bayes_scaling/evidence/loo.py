@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bayes_scaling.engine.model import OBSERVED
+from bayes_scaling.inference.idata import sampled
 from bayes_scaling.inference.result import Fit
 
 
@@ -31,11 +33,11 @@ def loo(fit: Fit) -> Loo:
     """PSIS leave-one-out of a fit, from its pointwise log likelihood."""
     from arviz_stats import loo as psis_loo
 
-    if "log_likelihood" not in fit.idata.children:
+    if "log_likelihood" not in sampled(fit).children:
         return Loo(float("nan"), float("nan"), float("nan"), None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the k it warns of is in the result, and in the report
-        raw = psis_loo(fit.idata, var_name="log_loss", pointwise=True)
+        raw = psis_loo(sampled(fit), var_name=OBSERVED, pointwise=True)
     return Loo(float(raw.elpd), float(raw.se), float(raw.pareto_k.max()), raw)
 
 

@@ -251,7 +251,7 @@ def reweighted(log_ratio: np.ndarray) -> tuple[float, float, float]:
 def prior_ratio(fit: Fit, new: Mapping[str, Prior]) -> np.ndarray:
     """Log ratio of the new priors to those of the fit at its draws, dims (chain, draw)."""
     old = parameters_of(fit.law, fit.noise)
-    shape = (fit.idata["posterior"].sizes["chain"], fit.idata["posterior"].sizes["draw"])
+    shape = fit.shape
     total = np.zeros(shape)
     for name, prior in new.items():
         values = fit.draws(name)[name].reshape(shape)

@@ -22,6 +22,7 @@ from bayes_scaling.base.platforms import asked
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine.fingerprint import fingerprint, fit_key
 from bayes_scaling.inference.cache_contents import POSTERIORS, limit
+from bayes_scaling.inference.idata import given
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
 from bayes_scaling.laws.law import ScalingLaw
@@ -55,7 +56,7 @@ def find(key: str, runs: Runs, law: ScalingLaw, noise: Noise, settings: Settings
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # those used longest ago go first
-    return replace(found, runs=runs, law=law, noise=noise, settings=settings, cached=True)
+    return replace(found, idata=given(found), runs=runs, law=law, noise=noise, settings=settings, cached=True)
 
 
 def keep(key: str, fit: Fit) -> None:

@@ -17,12 +17,12 @@ from bayes_scaling.base.provenance import Stopwatch, versions
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine.backend import parallel
 from bayes_scaling.engine.fingerprint import fit_key, priors_of
-from bayes_scaling.engine.model import columns, specify, specify_all
+from bayes_scaling.engine.model import OBSERVED, columns, specify, specify_all
 from bayes_scaling.engine.program import program_for, program_of
 from bayes_scaling.engine.tables import Table
 from bayes_scaling.inference.cache import cache_key, find, keep
 from bayes_scaling.inference.diagnostics import Diagnostics
-from bayes_scaling.inference.idata import Later, tree_of
+from bayes_scaling.inference.idata import Later, given, tree_of
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.inference.sampling import Draws, sample_tables
 from bayes_scaling.laws.law import ScalingLaw
@@ -97,7 +97,7 @@ def fit(
                 found = find(key, runs, spec, noise_spec, settings)
             if found is not None:
                 reporter().stage(f"{spec.title}: from the cache, sampled before (--no-cache samples it again)")
-                return replace(found, ci_prob=ci_prob, seconds=watch.seconds)
+                return replace(found, idata=given(found), ci_prob=ci_prob, seconds=watch.seconds)
         with watch("model"):
             program = program_for(spec, noise_spec, frame)
         with watch("sampling"):
@@ -172,7 +172,7 @@ def collect(
         drawn,
         unknowns,
         {name: drawn.values[name] for name in reported_names(law, noise)},
-        {"log_loss": frame["log_loss"]},
+        {OBSERVED: frame["log_loss"]},
         inputs,
         labels,
     )

@@ -17,7 +17,7 @@ from bayes_scaling.engine.fingerprint import priors_of
 from bayes_scaling.engine.model import build
 from bayes_scaling.engine.program import keeps_terms
 from bayes_scaling.inference.diagnostics import Diagnostics, ess_and_rhat
-from bayes_scaling.inference.idata import Lazy, posterior_of
+from bayes_scaling.inference.idata import Lazy, given, posterior_of, simulated
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.runs.runs import Runs
@@ -41,7 +41,9 @@ class Fit:
     idata
         ArviZ `DataTree`: `posterior` (free parameters, derived constants and noise, in their units; dims chain,
         draw), `unconstrained_posterior` (`x`: dims chain, draw, unknown), `sample_stats`, `log_likelihood`,
-        `observed_data`, `constant_data`. Of the largest tables no `log_likelihood` is kept.
+        `observed_data`, `constant_data`; and simulated when it is first read, with a seed of its own, `prior`,
+        `prior_predictive` and `posterior_predictive`. The observed variable is `log_loss`, as in `model`. Of the
+        largest tables neither `log_likelihood` nor simulated losses are kept.
     diagnostics
         The verdict.
     settings
@@ -73,9 +75,15 @@ class Fit:
         return self.diagnostics.verdict != "failed"
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Number of chains, and of draws in each."""
+        chains, draws = next(iter(posterior_of(self).values())).shape[:2]
+        return chains, draws
+
+    @property
     def n_draws(self) -> int:
         """Draws of all chains together."""
-        return int(np.prod(next(iter(posterior_of(self).values())).shape[:2]))
+        return int(np.prod(self.shape))
 
     def draws(self, *names: str) -> dict[str, np.ndarray]:
         """Posterior draws by name, chains joined, dims (draw,); every scalar where no name is given."""
@@ -157,7 +165,7 @@ class Fit:
         return f"<b>{head}</b>{table}<pre>{escape(str(self.diagnostics))}</pre>"
 
 
-Fit.idata = Lazy("_idata")  # type: ignore[assignment]
+Fit.idata = Lazy("_idata", simulated)  # type: ignore[assignment]
 
 
 def cached_laws(fits: Iterable[Fit]) -> tuple[str, ...]:
@@ -167,4 +175,4 @@ def cached_laws(fits: Iterable[Fit]) -> tuple[str, ...]:
 
 def with_ci(fit: Fit, ci_prob: float) -> Fit:
     """The same fit, its intervals stated at probability `ci_prob`."""
-    return replace(fit, ci_prob=ci_prob)
+    return replace(fit, idata=given(fit), ci_prob=ci_prob)

@@ -15,6 +15,7 @@ from bayes_scaling.base.settings import Settings
 from bayes_scaling.base.text import printable
 from bayes_scaling.engine.model import specify
 from bayes_scaling.inference.diagnostics import Diagnostics
+from bayes_scaling.inference.idata import sampled
 from bayes_scaling.inference.netcdf import MAGIC, attribute, read_tree, write_tree
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.law import ScalingLaw
@@ -50,7 +51,7 @@ def save_fit(fit: Fit, path: Path | str, *, durable: bool = True) -> Path:
     for name in fit.law.inputs:
         if name not in columns:
             columns[f"extra_{name}"] = ("run", np.asarray(runs.extra[name], float))
-    tree = fit.idata.copy()
+    tree = sampled(fit).copy()
     tree["runs"] = xr.DataTree(xr.Dataset(columns))
     return write_tree(tree, path, durable=durable)
 

@@ -22,6 +22,7 @@ from bayes_scaling.engine.model import specify_all
 from bayes_scaling.evidence.comparing import weigh
 from bayes_scaling.evidence.result import Evidence
 from bayes_scaling.inference.fitting import fit, fit_together
+from bayes_scaling.inference.idata import given
 from bayes_scaling.inference.result import Fit, with_ci
 from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
 from bayes_scaling.laws.compute import SIX_ND
@@ -178,7 +179,8 @@ def _saved(path: Path, runs: Runs, law: ScalingLaw, noise: Noise, asked: Request
     if key is None or saved_key(path) != key:
         return None
     try:
-        return with_ci(replace(load_fit(path, law), runs=runs, law=law, noise=noise), asked.ci_prob)
+        found = load_fit(path, law)
+        return with_ci(replace(found, idata=given(found), runs=runs, law=law, noise=noise), asked.ci_prob)
     except DataError:  # a damaged file is no reason to stop: the law is fitted again and the file replaced
         return None
 
