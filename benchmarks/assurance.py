@@ -26,42 +26,33 @@ from bayes_scaling import Runs, load_runs
 from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.decisions.assurance import assure
+from bayes_scaling.decisions.choosing import choose
 from bayes_scaling.decisions.limits import Allocations
-from bayes_scaling.decisions.rules import choose
 from bayes_scaling.engine.model import specify
 from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.fleets.calibration import prior_values, simulated_frame
 from bayes_scaling.inference.sampling import Draws, sample_tables
-from bayes_scaling.prediction.outcomes import Member, Outcomes
+from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
 
 AHEAD = 10.0
 CHUNK = 25
 
 
-def worlds_of(law: Any, noise: Any, drawn: Draws, runs: Runs) -> Outcomes:
-    """The posterior of one table as outcomes, the law believed as it stands."""
+def worlds_of(law: Any, noise: Any, drawn: Draws, runs: Runs) -> Predictive:
+    """The posterior of one table, the law believed as it stands."""
     values = {k: v.reshape(-1) for k, v in drawn.values.items() if v.ndim == 2}
-    n = len(next(iter(values.values())))
-    member = Member(
-        law,
-        noise,
-        np.arange(n),
-        np.ones(n),
-        {k: values[k] for k in law.parameters},
-        {k: values[k] for k in noise.parameters},
-    )
-    return Outcomes((member,), np.zeros((n, 3)), np.zeros(n, int), runs)
+    return pooled([LawDraws(law, noise, values)], runs)
 
 
-def judge(outcomes: Outcomes, truth: dict[str, float], law: Any, noise: Any, probability: float, seed: int) -> Any:
+def judge(worlds: Predictive, truth: dict[str, float], law: Any, noise: Any, probability: float, seed: int) -> Any:
     """One world's verdict; None where its target cannot be assured."""
-    budget = AHEAD * float(outcomes.runs.flops.max())
+    budget = AHEAD * float(worlds.runs.flops.max())
     allocations = Allocations(np.asarray(budget))
-    n = choose(outcomes, allocations, ["expected"]).params
-    target = float(np.median(outcomes.loss(n, allocations.tokens(n))))
+    n = choose(worlds, allocations, ["expected"]).params
+    target = float(np.median(worlds.loss(n, allocations.tokens(n))))
     try:
-        plan = assure(outcomes, target, probability)
+        plan = assure(worlds, target, probability)
     except InfeasibleError:
         return None
     loss = float(law.loss({k: truth[k] for k in law.parameters}, {"params": plan.params, "tokens": plan.tokens}))
@@ -72,8 +63,8 @@ def judge(outcomes: Outcomes, truth: dict[str, float], law: Any, noise: Any, pro
         "reached": bool(luck <= z),
         "chance": float(noise.cdf(z, p)),
         "target": target,
-        "decades": float(np.log10(plan.flops / outcomes.runs.flops.max())),
-        "overspend": plan.overspend / plan.flops,
+        "decades": float(np.log10(plan.spent / worlds.runs.flops.max())),
+        "overspend": (plan.overspend or 0.0) / plan.spent,
     }
 
 

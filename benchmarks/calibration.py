@@ -2,8 +2,10 @@
 
     python benchmarks/calibration.py --data FOLDER [--own] [--json] [--seed N]
 
-Compares, in one run: the averaged forecast, equal weights over the same laws, each law alone, and the additive law by
-least squares with bootstrap intervals. FOLDER (or BAYES_SCALING_LOCAL_DATA) holds the tables; they are not shipped.
+Compares, in one run: the averaged forecast; the same without the misplacement of best sizes (`laws_alone`), and with
+the laws mixed instead of blended (or the reverse); equal weights over the same laws, each law alone, and the additive
+law by least squares with bootstrap intervals. FOLDER (or BAYES_SCALING_LOCAL_DATA) holds the tables; they are not
+shipped.
 """
 
 from __future__ import annotations
@@ -29,10 +31,10 @@ from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.inference.sampling import sample_tables
 from bayes_scaling.laws.registry import STANDARD, get_law
-from bayes_scaling.prediction.blending import blend
-from bayes_scaling.prediction.discrepancy import distance
-from bayes_scaling.prediction.weights import Averaging
-from bayes_scaling.validation.forward import Predicted, flat, predicted, validate_forward
+from bayes_scaling.prediction.misplacement import USUAL, Misplacement
+from bayes_scaling.prediction.predictive import pooled
+from bayes_scaling.prediction.weights import POOLING, Averaging
+from bayes_scaling.validation.forward import Foretold, flat, losses_of, predicted, validate_forward
 from bayes_scaling.validation.learning import learn
 from bayes_scaling.validation.scores import Scores, score
 
@@ -41,6 +43,8 @@ from splits import Split, own_splits, splits
 
 DRAWS = 4000
 BOOTSTRAPS = 200
+OTHER = "mixture" if POOLING == "blend" else "blend"
+"""How the laws might be pooled instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +53,7 @@ class Forecasts:
 
     split: Split
     laws: tuple[str, ...]
-    predictions: tuple[Predicted, ...]
+    predictions: tuple[Foretold, ...]
     rule: Averaging
 
 
@@ -66,16 +70,19 @@ def forecasts(split: Split, seed: int = 0) -> Forecasts:
     return Forecasts(split, STANDARD, tuple(found), learn(validation, laws))
 
 
-def averaged(f: Forecasts, rule: Averaging, seed: int = 0) -> np.ndarray:
+def averaged(
+    f: Forecasts, rule: Averaging, seed: int = 0, pooling: str = POOLING, misplacement: Misplacement | None = USUAL
+) -> np.ndarray:
     """Loss draws of the averaged forecast, dims (draw, run)."""
-    mixed = blend(rule, f.laws, [len(p.log_curve) for p in f.predictions], DRAWS, seed)
-    noises = [p.new_runs(np.random.default_rng([seed, 5, i])) for i, p in enumerate(f.predictions)]
-    where = distance(f.split.train, f.split.test.params, f.split.test.tokens)
-    return np.exp(mixed.log_curve([p.log_curve for p in f.predictions], where) + mixed.noise(noises))
+    laws = [p.drawn for p in f.predictions]
+    worlds = pooled(
+        laws, f.split.train, rule, pooling=pooling, misplacement=misplacement, draws=DRAWS, random_seed=seed
+    )
+    return losses_of(worlds, f.split.test).new_runs()
 
 
-def single(p: Predicted, seed: int = 0) -> np.ndarray:
-    return np.exp(p.log_curve + p.new_runs(np.random.default_rng([seed, 5])))
+def single(p: Foretold) -> np.ndarray:
+    return p.losses.new_runs()
 
 
 def least_squares_bootstrap(train: Runs, test: Runs, seed: int = 0) -> np.ndarray:
@@ -123,7 +130,7 @@ def row(scores: Scores) -> dict[str, float]:
 
 def judge(f: Forecasts) -> dict[str, Any]:
     observed = f.split.test.loss
-    equal = np.concatenate([single(p, i) for i, p in enumerate(f.predictions)])
+    equal = np.concatenate([single(p) for p in f.predictions])
     beyond = np.log10(f.split.test.flops / f.split.train.flops.max())
     ours = score(averaged(f, f.rule), observed)
     near = (beyond > 0.7) & (beyond < 1.3)
@@ -138,6 +145,8 @@ def judge(f: Forecasts) -> dict[str, Any]:
         "scored_cells": f.rule.scored,
         "half_width_at_one_decade": float(np.median(ours.half_width[near])) if near.any() else None,
         "averaged": row(ours),
+        "laws_alone": row(score(averaged(f, f.rule, misplacement=None), observed)),
+        OTHER: row(score(averaged(f, f.rule, pooling=OTHER), observed)),
         "equal": row(score(equal, observed)),
         "least_squares": row(score(least_squares_bootstrap(f.split.train, f.split.test), observed)),
         **{name: row(score(single(p), observed)) for name, p in zip(f.laws, f.predictions, strict=True)},
@@ -155,7 +164,7 @@ def clustered(values: list[float], tables: list[str]) -> tuple[float, float]:
 
 def summarise(rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
     tables = [r["table"] for r in rows]
-    methods = ["averaged", "equal", "least_squares", *STANDARD]
+    methods = ["averaged", "laws_alone", OTHER, "equal", "least_squares", *STANDARD]
     mean = {m: {k: float(np.mean([r[m][k] for r in rows])) for k in rows[0][m]} for m in methods}
     cover, cover_se = clustered([r["averaged"]["coverage_90"] for r in rows], tables)
     half, half_se = clustered([r["averaged"]["coverage_50"] for r in rows], tables)

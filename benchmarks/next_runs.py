@@ -21,7 +21,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from bayes_scaling import load_runs
 from bayes_scaling.base.progress import reporting
 from bayes_scaling.base.settings import Settings
 from bayes_scaling.engine.model import specify
@@ -30,8 +32,9 @@ from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.experiments.candidates import Box, Candidates
 from bayes_scaling.experiments.selection import best_batch
 from bayes_scaling.inference.sampling import sample_tables
-from bayes_scaling.prediction.beliefs import Member, joined
 from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.prediction.predictive import LawDraws, pooled
+from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.forward import flat
 
 LAW, NOISE = specify("chinchilla")
@@ -103,24 +106,26 @@ def frame(runs: Candidates, log_loss: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def fitted(frames: Sequence[dict[str, np.ndarray]], seed: int) -> list[Member]:
+def made_of(runs: Candidates, log_loss: np.ndarray) -> Runs:
+    """A table of runs that were made."""
+    return load_runs(pd.DataFrame({"params": runs.params, "tokens": runs.tokens, "loss": np.exp(log_loss)}))
+
+
+def fitted(frames: Sequence[dict[str, np.ndarray]], seed: int) -> list[LawDraws]:
     """Posteriors of all tables at once."""
     length = padded_length(max(len(f["log_loss"]) for f in frames))
     tables = [Table.padded(f, length) for f in frames]
     program = program_for(LAW, NOISE, frames[0])
     drawn = sample_tables(program, tables, FITTING, [seed + 7 * i for i in range(len(tables))], patient=False)
-    return [
-        Member(LAW, NOISE, flat(d), 1.0, float(np.log10(6 * f["params"] * f["tokens"]).mean()))
-        for d, f in zip(drawn, frames, strict=True)
-    ]
+    return [LawDraws(LAW, NOISE, flat(d)) for d in drawn]
 
 
-def log_optima(member: Member) -> np.ndarray:
+def log_optima(member: LawDraws) -> np.ndarray:
     """Log N* of each draw, dims (draw,)."""
     return np.log(optimal_params(LAW, {k: member.values[k] for k in LAW.parameters}, np.array([TARGET]))[:, 0])
 
 
-def judged(members: Sequence[Member], truths: Sequence[World], ci: float = 0.9) -> list[dict[str, float]]:
+def judged(members: Sequence[LawDraws], truths: Sequence[World], ci: float = 0.9) -> list[dict[str, float]]:
     rows = []
     for member, world in zip(members, truths, strict=True):
         q = log_optima(member)
@@ -133,13 +138,13 @@ def judged(members: Sequence[Member], truths: Sequence[World], ci: float = 0.9) 
 def adaptive(
     truths: Sequence[World],
     begun: Sequence[tuple[Candidates, np.ndarray]],
-    members: Sequence[Member],
+    members: Sequence[LawDraws],
     limits: Box,
     budget: float,
     arm: int,
     seconds: list[float],
     foretold: list[tuple[float, float]],
-) -> tuple[list[Member], list[Candidates]]:
+) -> tuple[list[LawDraws], list[Candidates]]:
     """Three rounds of suggestions; the posterior after the last, and all runs.
 
     `foretold` takes, of each choice, the variance of log N* that was expected to be left, and that which was.
@@ -149,7 +154,7 @@ def adaptive(
         expected: list[float] = []
         for i, world in enumerate(truths):
             begin = perf_counter()
-            beliefs, quantity = joined([members[i]]), log_optima(members[i])[:, None]
+            beliefs, quantity = pooled([members[i]], made_of(*state[i])), log_optima(members[i])[:, None]
             spent = state[i][0].flops[len(begun[i][0]) :].sum()
             left = budget * (turn + 1) / ROUNDS - spent
             choice = best_batch(beliefs, quantity, limits, PER_ROUND, left, random_seed=turn)

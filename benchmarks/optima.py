@@ -3,11 +3,12 @@
     python benchmarks/optima.py --data FOLDER [--quick] [--json]
 
 Public isoFLOP tables (FOLDER, or BAYES_SCALING_LOCAL_DATA, holds them) are cut along their budgets. The smaller ones
-are averaged as `frontier` does by default. At each larger budget the best size is measured without any law: the
-minimum of a cubic (a parabola, of few runs) in log N through the runs within a factor of six of the best, its error
-from the residuals; a budget counts where that minimum lies inside and its error is below a fifth of a decade. So do the
-budgets learned from, apart. An interval, widened by the measurement's error, holds the measured size or not; budgets of
-one cut err together, and cuts of one table too, so that a standard error is clustered by table.
+are averaged as `frontier` does by default, and the laws pooled the other way beside it (`other`). At each larger budget
+the best size is measured without any law: the minimum of a cubic (a parabola, of few runs) in log N through the runs
+within a factor of six of the best, its error from the residuals; a budget counts where that minimum lies inside and its
+error is below a fifth of a decade. So do the budgets learned from, apart. An interval, widened by the measurement's
+error, holds the measured size or not; budgets of one cut err together, and cuts of one table too, so that a standard
+error is clustered by table.
 
 `laws_alone` leaves out the discrepancy of best sizes (`bayes_scaling.prediction.misplacement`). `likeliest` are the
 scales of that discrepancy under which the measured sizes are most probable, over all tables and with each left out.
@@ -22,6 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,12 +34,17 @@ from scipy.special import logsumexp
 from scipy.stats import invgamma
 from splits import _best
 
-from bayes_scaling import average, frontier, load_runs
+from bayes_scaling import average, load_runs
 from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.prediction.best_sizes import best_sizes
+from bayes_scaling.prediction.ensemble import Ensemble
 from bayes_scaling.prediction.misplacement import DEGREES, OFFSET, SLOPE, Misplacement
+from bayes_scaling.prediction.predictive import predictive
+from bayes_scaling.prediction.weights import POOLING
 
 NEAR, LARGEST_ERROR = np.log(6), 0.2
 QUANTILES = np.linspace(0.05, 0.95, 19)
+OTHER = "mixture" if POOLING == "blend" else "blend"
 
 
 @dataclass(frozen=True)
@@ -50,12 +57,16 @@ class Cut:
     measured: np.ndarray
     error: np.ndarray
     draws: np.ndarray  # dims (draw, budget), of the laws alone
-    weights: np.ndarray
+    other: np.ndarray  # the same, the laws pooled the other way
 
     def of(self, mine: np.ndarray) -> Cut:
         """Some of the budgets; `mine` has dims (budget,)."""
         some = {k: getattr(self, k)[mine] for k in ("beyond", "measured", "error")}
-        return replace(self, draws=self.draws[:, mine], **some)
+        return replace(self, draws=self.draws[:, mine], other=self.other[:, mine], **some)
+
+    @property
+    def turned(self) -> Cut:
+        return replace(self, draws=self.other, other=self.draws)
 
 
 def tables(folder: Path) -> Iterator[tuple[str, str, pd.DataFrame, float]]:
@@ -110,22 +121,26 @@ def cuts(folder: Path, quick: bool) -> Iterator[tuple[Cut, Cut]]:
         known = {float(b): measured_size(part) for b, part in frame.groupby("budget")}
         budgets = np.array([b for b, size in known.items() if size is not None])
         sizes = np.array([size for size in known.values() if size is not None])
-        made = frontier(average(runs), budgets, laws_alone=True)
-        draws = np.log10(made.draws("params"))
-        inside = np.isfinite(draws).all(axis=1)
+        group = average(runs)
+        draws, other = (alone(group, budgets, pooling) for pooling in (POOLING, OTHER))
         beyond = np.maximum(0.0, np.log10(budgets / runs.flops.max()))
-        whole = Cut(name, table, beyond, *sizes.T, draws[inside], made.weights[inside])
+        whole = Cut(name, table, beyond, *sizes.T, draws, other)
         above = budgets > 1.01 * top
         yield whole.of(above), whole.of(~above)
+
+
+def alone(group: Ensemble, budgets: np.ndarray, pooling: str) -> np.ndarray:
+    """log10 of the best sizes under the laws alone, dims (draw, budget)."""
+    found = best_sizes(predictive(group, pooling=pooling, misplacement=None), budgets).log_params / np.log(10)
+    return np.asarray(found[np.isfinite(found).all(axis=1)])
 
 
 def judged(cut: Cut, size: Misplacement | None) -> dict[str, float]:
     """Coverage at 90 and 50 %, half-width and pinball, means over a cut's budgets."""
     rng = np.random.default_rng(1)
-    rows = rng.choice(len(cut.weights), 8000, p=cut.weights / cut.weights.sum())
-    x = cut.draws[rows]
+    x = cut.draws[rng.integers(0, len(cut.draws), 8000)]
     if size is not None:
-        x = x + size.log10_shift(len(rows), cut.beyond, 1)
+        x = x + size.draws(len(x), 1) @ np.stack([np.ones_like(cut.beyond), cut.beyond])
     seen = x + cut.error * rng.standard_normal(x.shape)
 
     def held(prob: float) -> float:
@@ -158,9 +173,8 @@ def likeliest(found: list[Cut]) -> tuple[float, float]:
         offset, slope = np.exp(2 * log_scales)
         total = 0.0
         for c in found:
-            mean = c.weights @ c.draws / c.weights.sum()
-            gap = c.measured - mean
-            own = np.atleast_2d(np.cov(c.draws.T, aweights=c.weights)) + np.diag(c.error**2 + 1e-8)
+            gap = c.measured - c.draws.mean(axis=0)
+            own = np.atleast_2d(np.cov(c.draws.T)) + np.diag(c.error**2 + 1e-8)
             more = offset + slope * np.outer(c.beyond, c.beyond)
             each = []
             for variance in spread:
@@ -172,6 +186,19 @@ def likeliest(found: list[Cut]) -> tuple[float, float]:
     best = minimize(minus, np.log([0.04, 0.07]), method="Nelder-Mead")
     offset, slope = np.exp(best.x)
     return float(offset), float(slope)
+
+
+def other_way(beyond: list[Cut], within: list[Cut]) -> dict[str, Any]:
+    """The same of the laws pooled the other way, with the scales that are then the likeliest."""
+    turned = [c.turned for c in beyond]
+    scales = likeliest(turned)
+    return {
+        "other": OTHER,
+        "other_likeliest": scales,
+        "other_beyond": summary(turned, Misplacement(*scales)),
+        "other_beyond_laws_alone": summary(turned, None),
+        "other_within": summary([c.turned for c in within], Misplacement(*scales)),
+    }
 
 
 def main() -> None:
@@ -196,6 +223,7 @@ def main() -> None:
         "within": summary(within, size),
         "within_laws_alone": summary(within, None),
         "likeliest": likeliest(beyond),
+        **other_way(beyond, within),
         "likeliest_left_out": left_out,
         "left_out_coverage_90": float(np.mean([h["coverage_90"] for h in honest])),
         "left_out_pinball": float(np.mean([h["pinball"] for h in honest])),
@@ -211,10 +239,12 @@ def main() -> None:
         print(json.dumps(result, indent=1))
         return
     print(f"{len(beyond)} cuts of {len(groups)} tables; half-widths in decades of size")
-    for key in ("beyond_laws_alone", "beyond", "within_laws_alone", "within"):
+    print(f"laws pooled by {POOLING}; 'other' is by {OTHER}, under its likeliest scales {result['other_likeliest']}")
+    keys = ("beyond_laws_alone", "beyond", "within_laws_alone", "within")
+    for key in (*keys, "other_beyond_laws_alone", "other_beyond", "other_within"):
         r = result[key]
         print(
-            f"{key:18s} 90 %: {r['coverage_90']:.3f} ± {r['coverage_90_se']:.3f}   50 %: {r['coverage_50']:.3f} ± "
+            f"{key:24s} 90 %: {r['coverage_90']:.3f} ± {r['coverage_90_se']:.3f}   50 %: {r['coverage_50']:.3f} ± "
             f"{r['coverage_50_se']:.3f}   half-width {r['half_width']:.3f}   pinball {r['pinball']:.4f}"
         )
     print(f"likeliest scales {result['likeliest']}, with a table left out {left_out}")

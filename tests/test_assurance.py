@@ -14,12 +14,12 @@ from bayes_scaling.decisions.limits import Limits
 from bayes_scaling.laws.registry import get_law
 from bayes_scaling.prediction.forecasting import forecast
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.outcomes import outcomes
+from bayes_scaling.prediction.predictive import predictive
 
 
 def test_assurance_of_one_draw_is_the_quantile_of_its_noise(tiny_runs):
     fit = by_hand(tiny_runs, HOFFMANN, noise="normal", sigma=0.02, draws=2)
-    found = assure(outcomes(fit), 2.0, 0.9)
+    found = assure(predictive(fit), 2.0, 0.9)
     law, p = get_law("chinchilla"), {k: v[:1] for k, v in fit.draws(*get_law("chinchilla").parameters).items()}
 
     def short(log_c):
@@ -35,12 +35,12 @@ def test_assurance_of_one_draw_is_the_quantile_of_its_noise(tiny_runs):
 
 
 def test_an_assured_plan_reaches_its_target_as_often_as_it_says(blend):
-    found = assure(outcomes(blend), 2.0, 0.8)
+    found = assure(predictive(blend), 2.0, 0.8)
     seen = forecast(blend, params=found.params, tokens=found.tokens, random_seed=0).draws[:, 0]
     assert (seen <= 2.0).mean() == pytest.approx(0.8, abs=4 * 0.4 / np.sqrt(len(seen)) + 4 * found.attained_mcse)
     assert 6 * found.params * found.tokens == pytest.approx(found.flops)
     assert np.all(np.diff(found.probabilities) >= 0)
-    less = assure(outcomes(blend), 2.0, 0.5)
+    less = assure(predictive(blend), 2.0, 0.5)
     assert less.flops < found.flops
     body = found.to_dict()
     assert body["needed"]["lower"] < body["needed"]["median"] < body["needed"]["upper"]
@@ -49,7 +49,7 @@ def test_an_assured_plan_reaches_its_target_as_often_as_it_says(blend):
 
 def test_the_path_over_budgets_is_the_frontier(tiny_runs):
     fit = by_hand(tiny_runs, HOFFMANN, draws=2)
-    worlds = outcomes(fit)
+    worlds = predictive(fit)
     path = trace(worlds, budget_grid(worlds))
     truth = optimal_params(fit.law, {k: v[:1] for k, v in fit.draws(*fit.law.parameters).items()}, path.budgets)[0]
     np.testing.assert_allclose(path.params, truth, rtol=1e-3)
@@ -59,13 +59,13 @@ def test_targets_out_of_reach(cloud):
     with pytest.raises(
         InfeasibleError, match=r"1\.7 cannot be reached with probability 0\.9 by 1e32 FLOP: at most 0\."
     ):
-        assure(outcomes(cloud), 1.7, 0.9)
+        assure(predictive(cloud), 1.7, 0.9)
     with pytest.raises(InfeasibleError, match="The limit on parameters binds: without it about"):
-        assure(outcomes(cloud), 2.0, 0.9, limits=Limits(max_params=1e9))
+        assure(predictive(cloud), 2.0, 0.9, limits=Limits(max_params=1e9))
     with pytest.raises(InfeasibleError, match="The limit on tokens binds: without it about"):
-        assure(outcomes(cloud), 2.0, 0.9, limits=Limits(max_tokens=1e11))
+        assure(predictive(cloud), 2.0, 0.9, limits=Limits(max_tokens=1e11))
     # What is said to be attainable is: 1e32 FLOP reach the loss named, with that probability.
     with pytest.raises(InfeasibleError) as caught:
-        assure(outcomes(cloud), 1.7, 0.9)
+        assure(predictive(cloud), 1.7, 0.9)
     named = float(str(caught.value).split()[-1].rstrip("."))
-    assert assure(outcomes(cloud), named + 0.002, 0.9).flops <= 1e32
+    assert assure(predictive(cloud), named + 0.002, 0.9).flops <= 1e32

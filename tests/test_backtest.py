@@ -17,12 +17,13 @@ from bayes_scaling.prediction.blending import blend
 from bayes_scaling.prediction.discrepancy import Distance, discrepancy, distance
 from bayes_scaling.prediction.ensemble import Ensemble, validated
 from bayes_scaling.prediction.frontiers import frontier
+from bayes_scaling.prediction.losses import Losses, Scatter
 from bayes_scaling.prediction.weights import SCALES, Averaging, prior_averaging
 from bayes_scaling.validation import averaging, forward
 from bayes_scaling.validation.backtesting import AVERAGE, Backtest, judge
 from bayes_scaling.validation.cells import ANOMALY, ANOMALY_SD, cell_scores
 from bayes_scaling.validation.folds import FEWEST, GAP, forward_folds
-from bayes_scaling.validation.forward import Predicted, Validation, bins, predicted, validate_forward
+from bayes_scaling.validation.forward import Validation, bins, predicted, validate_forward
 from bayes_scaling.validation.learning import learn
 from bayes_scaling.validation.misfits import law_scores
 from bayes_scaling.validation.scores import LEVELS, PINBALL_PROBS, score, summary
@@ -174,7 +175,7 @@ def test_a_cell_counts_once_whatever_is_in_it():
     assert (found["n_forecasts"], found["n_cells"]) == (5, 2)
 
 
-def cell(noise: str, values: dict[str, float], n: int = 25, off: float = 0.0) -> tuple[Predicted, np.ndarray, Distance]:
+def cell(noise: str, values: dict[str, float], n: int = 25, off: float = 0.0) -> tuple[Losses, np.ndarray, Distance]:
     """A law that says 0 (sd 0.003) of `n` runs half a decade beyond, seen at `off` with the noise's scatter."""
     rng = np.random.default_rng(5)
     curve = np.repeat(0.003 * rng.standard_normal((4000, 1)), n, axis=1)
@@ -182,7 +183,8 @@ def cell(noise: str, values: dict[str, float], n: int = 25, off: float = 0.0) ->
     p = {k: np.full((4000, 1), v) for k, v in values.items()}
     seen = off + values["sigma"] * np.asarray(spec.draw(rng, {k: v[:1] for k, v in p.items()}, (1, n)))[0]
     where = Distance(np.full(n, 0.5), np.zeros(n), np.zeros(n))
-    return Predicted(curve, spec, p, np.full_like(curve, values["sigma"]), "ok"), seen, where
+    scatter = Scatter(np.arange(4000), spec, p, np.full_like(curve, values["sigma"]))
+    return Losses(curve, (scatter,)), seen, where
 
 
 def test_under_normal_noise_a_cell_is_scored_by_the_density_of_its_mean():
@@ -221,7 +223,7 @@ def test_one_odd_run_cannot_say_more_than_a_bounded_amount():
 def test_bins_of_one_cut_are_cells(runs):
     made = handmade(runs)
     found = cell_scores(
-        made.predictions["chinchilla"][0], made.log_loss(0), made.distances[0], made.folds[0].decades, SCALES
+        made.predictions["chinchilla"][0].losses, made.log_loss(0), made.distances[0], made.folds[0].decades, SCALES
     )
     assert found.shape == (len(np.unique(bins(made.folds[0].decades))), len(SCALES))
     assert np.isfinite(found).all()
@@ -247,14 +249,16 @@ def rule(weights: dict[str, float], scale: float = 0.02) -> Averaging:
 
 def test_a_blend_follows_its_seed_and_its_weights():
     made = [blend(rule({"a": 0.7, "b": 0.3}), ("a", "b"), (100, 60), 4000, seed) for seed in (1, 1, 2)]
-    for name in ("picks", "shares", "component", "scale"):
-        np.testing.assert_array_equal(getattr(made[0], name), getattr(made[1], name))
-    assert not np.array_equal(made[0].shares, made[2].shares)
-    np.testing.assert_allclose(made[0].shares.sum(axis=1), 1)
-    np.testing.assert_allclose(made[0].shares.mean(axis=0), [0.7, 0.3], atol=0.02)
+    shares = [np.column_stack([part.shares for part in pool.parts]) for pool in made]
+    for first, second in zip(made[0].parts, made[1].parts, strict=True):
+        for name in ("rows", "picks", "shares"):
+            np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+    np.testing.assert_array_equal(made[0].component, made[1].component)
+    assert not np.array_equal(shares[0], shares[2])
+    np.testing.assert_allclose(shares[0].sum(axis=1), 1)
+    np.testing.assert_allclose(shares[0].mean(axis=0), [0.7, 0.3], atol=0.02)
     assert np.mean(made[0].component == 0) == pytest.approx(0.7, abs=0.04)
-    assert made[0].picks[:, 0].max() == 99
-    assert made[0].picks[:, 1].max() == 59
+    assert [part.picks.max() for part in made[0].parts] == [99, 59]
 
 
 def test_the_discrepancy_cancels_between_plans_of_equal_compute(runs):

@@ -9,12 +9,12 @@ from by_hand import constants
 import bayes_scaling as bs
 from bayes_scaling.decisions.costs import CostModel, draw_rates
 from bayes_scaling.decisions.plans import Plan, compare_plans
-from bayes_scaling.prediction.outcomes import outcomes
+from bayes_scaling.prediction.predictive import predictive
 
 
 def test_plans_are_compared_in_the_same_draws(cloud):
     plans = [Plan(7e9, 2e12, name="long"), Plan(13e9, 1e12), Plan(13e9, 1e12, price=5.0, name="same")]
-    worlds = outcomes(cloud)
+    worlds = predictive(cloud)
     found = compare_plans(worlds, plans, draw_rates(CostModel(), worlds.n_draws), target_loss=2.06)
     c = constants(cloud)
     n, d = np.array([7e9, 13e9]), np.array([2e12, 1e12])

@@ -6,6 +6,7 @@ import itertools
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.integrate import quad
@@ -25,7 +26,8 @@ from bayes_scaling.laws.law import Parameter, ScalingLaw
 from bayes_scaling.laws.noise import get_noise
 from bayes_scaling.laws.ops import exp, log
 from bayes_scaling.laws.priors import normal
-from bayes_scaling.prediction.beliefs import Beliefs, Member, joined
+from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
+from bayes_scaling.runs.loading import load_runs
 
 SPREAD = np.array([0.05, 0.03])
 
@@ -36,14 +38,19 @@ def line(name="line", curve=None):
     return ScalingLaw(name, name, "a line", curve or (lambda p, x: exp(p.a + p.b * log(x.n))), free, "toy")
 
 
-def toy(sigma=0.01, draws=3000, noise="normal", seed=0, weight=1.0, shift=0.0, law=None, **extra) -> Member:
+def joined(laws, weights=None) -> Predictive:
+    runs = load_runs(pd.DataFrame({"params": [1e8, 2e8, 4e8], "tokens": [2e9, 4e9, 8e9], "loss": [3.0, 2.9, 2.8]}))
+    return pooled(laws, runs, weights=None if weights is None else np.array(weights))
+
+
+def toy(sigma=0.01, draws=3000, noise="normal", seed=0, shift=0.0, law=None, **extra) -> LawDraws:
     """Intercept and slope independent and normal, their sample moments exact."""
     z = np.random.default_rng([seed, 5]).standard_normal((draws, 2))
     z -= z.mean(axis=0)
     z = z @ np.linalg.inv(np.linalg.cholesky(z.T @ z / draws)).T * SPREAD
     values = {"a": z[:, 0] + shift, "b": z[:, 1], "sigma": np.full(draws, sigma)}
     values |= {k: np.full(draws, v) for k, v in extra.items()}
-    return Member(law or line(), get_noise(noise), values, weight, 18.0)
+    return LawDraws(law or line(), get_noise(noise), values)
 
 
 def at(log_n) -> Candidates:
@@ -72,11 +79,9 @@ def made():
     return beliefs, slope, study(beliefs, slope, at(PLACES), worlds=400, random_seed=1)
 
 
-def of(beliefs: Beliefs, quantity, where, everything=False):
-    return moments(
-        beliefs.weights, quantity, beliefs.log_curve(where.params, where.tokens), beliefs.normal_variance(where.flops),
-        everything,
-    )  # fmt: skip
+def of(beliefs: Predictive, quantity, where, everything=False):
+    losses = beliefs.at(where.params, where.tokens)
+    return moments(quantity, losses.log_curve, losses.normal_variance(), everything)
 
 
 # --- the normal form ------------------------------------------------------------------------------------
@@ -167,7 +172,7 @@ def test_weights_that_few_draws_carry_are_not_believed():
 
 def test_information_on_the_law_is_the_integral():
     """Two laws that foretell normals with the same spread: their mutual information with one run, by quadrature."""
-    beliefs = joined([toy(0.02, seed=1, weight=0.7), toy(0.02, seed=2, weight=0.3, shift=0.12, law=line("other"))])
+    beliefs = joined([toy(0.02, seed=1), toy(0.02, seed=2, shift=0.12, law=line("other"))], [0.7, 0.3])
     where = at([1.0])
     s = study(beliefs, quantity_of(beliefs, "law", 1e24), where, worlds=600, random_seed=4)
     sd = float(np.sqrt(SPREAD @ SPREAD + 0.02**2))
@@ -253,10 +258,10 @@ def test_value_of_information_is_that_of_brute_force():
     draws, spread, sigma = 4000, 0.6, 0.02
     u = stats.norm.ppf((np.arange(draws) + 0.5) / draws) * spread
     values = {"a": u, "b": np.zeros(draws), "sigma": np.full(draws, sigma)}
-    beliefs = joined([Member(bowl, get_noise("normal"), values, 1.0, 18.0)])
+    beliefs = joined([LawDraws(bowl, get_noise("normal"), values)])
     run, budget = at([2.0]), 120e18
     s = study(beliefs, u[:, None], run, worlds=1000, random_seed=2)
-    found = worth(beliefs, u + np.log(1e9), budget, run, s, price_per_flop=1e-18)
+    found = worth(beliefs, budget, run, s, price_per_flop=1e-18)
     assert found.perfect.loss == pytest.approx(0.05 * spread**2, rel=0.02)
 
     grid = np.linspace(-4, 4, 401) * spread
@@ -312,7 +317,7 @@ def _optimum(one, budget):
 def test_other_targets(fitted, target):
     middle = 1.0
     if target == "target-loss":
-        middle = float(suggest(fitted, budget=1e23, n_runs=1, target="loss", worlds=50).now["median"])
+        middle = float(suggest(fitted, budget=1e23, n_runs=1, target="loss", worlds=50).now["loss"]["median"])
     asked = middle if target == "target-loss" else None
     result = suggest(fitted, budget=1e23, n_runs=2, target=target, target_loss=asked, worlds=100)
     assert sum(s.gain for s in result.suggestions) > 0
@@ -329,8 +334,8 @@ def test_between_laws(tiny_runs, fitted):
     alone, both = (suggest(f, budget=1e24, worlds=50) for f in (fitted, [fitted, other]))
     logs = [np.log(_optimum(f, 1e24)) for f in (fitted, other)]
     assert both.before**2 == pytest.approx(
-        np.mean([v.var() for v in logs]) + np.var([v.mean() for v in logs]), rel=1e-6
-    )
+        np.mean([v.var() for v in logs]) + np.var([v.mean() for v in logs]), rel=0.02
+    )  # every other draw of each law
     assert alone.before == pytest.approx(logs[0].std(), rel=1e-6)
     law = suggest([fitted, other], budget=1e24, target="law", worlds=100)
     assert law.before == pytest.approx(np.log(2))

@@ -9,24 +9,28 @@ from scipy import stats
 
 import bayes_scaling as bs
 from bayes_scaling.base.errors import UsageError
+from bayes_scaling.decisions.choosing import choose
 from bayes_scaling.decisions.limits import Allocations
 from bayes_scaling.decisions.request import ask
-from bayes_scaling.decisions.rules import check_rules, choose, cvar, quantile
-from bayes_scaling.decisions.search import minimise
+from bayes_scaling.decisions.rules import check_rules
+from bayes_scaling.decisions.rules.cvar import cvar
+from bayes_scaling.decisions.rules.quantile import quantile
+from bayes_scaling.decisions.rules.rule import Question
 from bayes_scaling.laws.registry import get_law
 from bayes_scaling.prediction.ensemble import ensemble
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.outcomes import outcomes
+from bayes_scaling.prediction.predictive import predictive
+from bayes_scaling.prediction.search import minimise
 
 
 @pytest.mark.parametrize("law", POINTS)
 @pytest.mark.parametrize("budget", [1e19, 1e24, 1e30])
 def test_with_one_draw_every_rule_gives_the_closed_form_optimum(tiny_runs, law, budget):
     fit = by_hand(tiny_runs, POINTS[law], law=law, draws=2)
-    worlds = outcomes(fit)
+    worlds = predictive(fit)
     rules = check_rules(None, 2.0)
     assert set(rules) == {"expected", "quantile", "cvar", "target", "regret", "minimax"}
-    found = choose(worlds, Allocations(np.array(budget)), rules, target_loss=2.0)
+    found = choose(worlds, Allocations(np.array(budget)), rules, Question(target_loss=2.0))
     truth = optimal_params(get_law(law), fit.draws(*get_law(law).parameters), np.array([budget]))[0, 0]
     np.testing.assert_allclose(found.params, truth, rtol=1e-6)
     np.testing.assert_allclose(found.optimum, truth, rtol=1e-6)

@@ -12,7 +12,7 @@ from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.decisions.serving import best_for_budget, cheapest, demand_draws, demand_for
 from bayes_scaling.laws.registry import get_law
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.outcomes import outcomes
+from bayes_scaling.prediction.predictive import predictive
 
 SARDANA = {**HOFFMANN, "alpha": 0.336, "beta": 0.283}
 
@@ -30,16 +30,16 @@ def test_sardanas_case(tiny_runs):
         d = np.exp(brentq(too_small, np.log(1e20), np.log(1e26))) / (6 * 7e9)
         if point is SARDANA:
             assert d == pytest.approx(276e9, rel=0.005)
-        found = cheapest(outcomes(fit), loss_at(point, 7e9, d), np.full(2, 1e11))
+        found = cheapest(predictive(fit), loss_at(point, 7e9, d), np.full(2, 1e11))
         assert found.params[0] == pytest.approx(size, rel=0.002)
         assert found.tokens[0] / d == pytest.approx(data, abs=0.005)
-        nothing = cheapest(outcomes(fit), loss_at(point, 7e9, d), np.zeros(2))
+        nothing = cheapest(predictive(fit), loss_at(point, 7e9, d), np.zeros(2))
         assert nothing.params[0] == pytest.approx(7e9, rel=1e-6)  # without demand: the training optimum
 
 
 def test_serving_within_a_budget(tiny_runs):
     fit = by_hand(tiny_runs, HOFFMANN, draws=2)
-    worlds, budget, served = outcomes(fit), 1e24, 2e12
+    worlds, budget, served = predictive(fit), 1e24, 2e12
     truth = optimal_params(fit.law, {k: v[:1] for k, v in fit.draws(*fit.law.parameters).items()}, np.array([budget]))
     nothing = best_for_budget(worlds, budget, np.zeros(2))
     assert nothing.params[0] == pytest.approx(truth[0, 0], rel=1e-6)
@@ -59,7 +59,7 @@ def test_serving_within_a_budget(tiny_runs):
 
 
 def test_the_demand_at_which_a_plan_becomes_right(tiny_runs):
-    worlds = outcomes(by_hand(tiny_runs, HOFFMANN, draws=2))
+    worlds = predictive(by_hand(tiny_runs, HOFFMANN, draws=2))
     for served in (1e11, 3e12):
         found = cheapest(worlds, 2.1, np.full(2, served))
         right = demand_for(worlds, found.params[0], found.tokens[0])

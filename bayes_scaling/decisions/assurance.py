@@ -11,9 +11,11 @@ from bayes_scaling.base.errors import InfeasibleError, UsageError
 from bayes_scaling.base.intervals import interval_value, tail_probs
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.decisions.limits import NO_LIMITS, Allocations, Limits
-from bayes_scaling.decisions.rules import expected, log_odds_of_missing, mcse
-from bayes_scaling.decisions.search import minimise
-from bayes_scaling.prediction.outcomes import Outcomes
+from bayes_scaling.decisions.rules.rule import Question, mcse
+from bayes_scaling.decisions.rules.target import log_odds_of_missing
+from bayes_scaling.prediction.losses import Losses
+from bayes_scaling.prediction.predictive import Predictive
+from bayes_scaling.prediction.search import minimise
 
 LARGEST_FLOPS = 1e32
 """Beyond this no target is looked for: some millions of times the largest runs there have been."""
@@ -35,15 +37,15 @@ class Path:
         Compute of training and serving, FLOP, dims (budget,).
     params, tokens, training_flops
         The plan of least expected loss, dims (budget,).
-    log_curve
-        Log of its expected loss, dims (draw, budget).
+    losses
+        What may come of it, dims (draw, budget).
     """
 
     budgets: np.ndarray
     params: np.ndarray
     tokens: np.ndarray
     training_flops: np.ndarray
-    log_curve: np.ndarray
+    losses: Losses
 
     def flops_at(self, place: float) -> float:
         """The budget at a fractional index."""
@@ -61,22 +63,26 @@ class _Rest:
     limits: Limits
     serving_tokens: float
 
-    def allocations(self, outcomes: Outcomes, flops: float) -> Allocations:
-        return Allocations(np.asarray(flops), self.limits, self.serving_tokens, outcomes.compute, not outcomes.repeats)
+    def allocations(self, worlds: Predictive, flops: float) -> Allocations:
+        return Allocations(np.asarray(flops), self.limits, self.serving_tokens, worlds.compute, not worlds.repeats)
 
 
 @dataclass(frozen=True, eq=False)
 class Assurance:
-    """The smallest budget that reaches a target with a probability.
+    """The smallest budget that reaches a target with a probability, or why there is none.
 
     Parameters
     ----------
     flops
-        The budget, FLOP: training, and serving where tokens are served.
+        The budget, FLOP: training, and serving where tokens are served; None where no budget up to 1e32 FLOP is safe.
+    spent
+        The budget of the plan below: `flops`, or the one that is surest where none is safe.
     params, tokens
         The plan that gives the target its best chance there.
     attained, attained_mcse
         The probability of that plan, and its Monte-Carlo error.
+    message
+        Why no budget is safe, and what binds; empty where one is.
     needed
         What each draw would have needed, were it known to be the truth: expected loss at the target, dims (draw,);
         infinite where it takes more than 1e32 FLOP.
@@ -86,7 +92,8 @@ class Assurance:
 
     target_loss: float
     probability: float
-    flops: float
+    flops: float | None
+    spent: float
     params: float
     tokens: float
     attained: float
@@ -94,11 +101,12 @@ class Assurance:
     needed: np.ndarray
     budgets: np.ndarray
     probabilities: np.ndarray
+    message: str = ""
 
     @property
-    def overspend(self) -> float:
+    def overspend(self) -> float | None:
         """Expected FLOP beyond what would have been needed had the truth been known; none where it was not enough."""
-        return float(np.maximum(self.flops - self.needed, 0.0).mean())
+        return None if self.flops is None else float(np.maximum(self.flops - self.needed, 0.0).mean())
 
     def to_dict(self, ci_prob: float = 0.9) -> dict[str, Any]:
         """`assurance` of the JSON of `decide`."""
@@ -110,14 +118,16 @@ class Assurance:
             "target_loss": self.target_loss,
             "probability": self.probability,
             "flops": self.flops,
+            "spent": self.spent,
             "params": self.params,
             "tokens": self.tokens,
             "attained": self.attained,
             "attained_mcse": self.attained_mcse,
+            "message": self.message or None,
             "needed": interval_value(reached, ci_prob, moments=False) if len(reached) else None,
             "unreachable": 1 - len(reached) / len(self.needed),
             "overspend": self.overspend,
-            "overspend_share": self.overspend / self.flops,
+            "overspend_share": None if self.flops is None or self.overspend is None else self.overspend / self.flops,
             "curve": [
                 {"flops": float(c), "probability": float(p)}
                 for c, p in zip(self.budgets[first:last], self.probabilities[first:last], strict=True)
@@ -125,81 +135,81 @@ class Assurance:
         }
 
 
-def trace(outcomes: Outcomes, budgets: np.ndarray, limits: Limits = NO_LIMITS, serving_tokens: float = 0.0) -> Path:
+def trace(worlds: Predictive, budgets: np.ndarray, limits: Limits = NO_LIMITS, serving_tokens: float = 0.0) -> Path:
     """The plan of least expected loss at each budget, chosen on some of the draws: near it the loss is flat.
 
     Budgets that leave no plan within the limits are left out.
     """
-    few, rest = outcomes.thinned(PATH_DRAWS), _Rest(limits, serving_tokens)
+    few, rest = worlds.thinned(PATH_DRAWS), _Rest(limits, serving_tokens)
     if limits.sizes:
-        return _trace_menu(outcomes, few, budgets, rest)
+        return _trace_menu(worlds, few, budgets, rest)
     coarse = np.linspace(np.log(budgets[0]), np.log(budgets[-1]), _steps(budgets, COARSE_PER_DECADE))
     ends = []
     for c in coarse:
         try:
-            ends.append(rest.allocations(outcomes, float(np.exp(c))).range)
+            ends.append(rest.allocations(worlds, float(np.exp(c))).range)
         except InfeasibleError:
             ends.append((np.nan, np.nan))
     known = np.isfinite([e[0] for e in ends])
     if not known.any():
         # The largest budget's own message says what binds.
-        _ = rest.allocations(outcomes, budgets[-1]).range
+        _ = rest.allocations(worlds, budgets[-1]).range
     coarse, low, high = coarse[known], *np.array(ends)[known].T
     # Every budget's range of log N is laid on one scale, so that they are searched together.
     width = np.maximum(high - low, 1e-9)
     span = float(width.max())
-    each = [rest.allocations(outcomes, float(np.exp(c))) for c in coarse]
+    each = [rest.allocations(worlds, float(np.exp(c))) for c in coarse]
 
     def losses(v: np.ndarray) -> np.ndarray:
         n = np.exp(low[:, None] + width[:, None] * v / span)
         d = np.stack([a.tokens(row) for a, row in zip(each, n, strict=True)])
-        return expected(few.log_curve(n.ravel(), d.ravel())).reshape(n.shape)
+        return few.loss(n.ravel(), d.ravel()).mean(axis=0).reshape(n.shape)
 
     grid = np.linspace(0, span, max(2, int(np.ceil(span / 0.5)) + 1))
     place = minimise(losses, grid, losses(np.broadcast_to(grid, (len(coarse), len(grid)))))[0]
     best = low + width * place / span
     inside = budgets[np.log(budgets) >= coarse[0] - 1e-9]
     params = np.exp(np.interp(np.log(inside), coarse, best))
-    tokens = np.array([float(rest.allocations(outcomes, c).tokens(n)) for c, n in zip(inside, params, strict=True)])
-    return _path(outcomes, inside, params, tokens)
+    tokens = np.array([float(rest.allocations(worlds, c).tokens(n)) for c, n in zip(inside, params, strict=True)])
+    return _path(worlds, inside, params, tokens)
 
 
-def _trace_menu(outcomes: Outcomes, few: Outcomes, budgets: np.ndarray, rest: _Rest) -> Path:
+def _trace_menu(worlds: Predictive, few: Predictive, budgets: np.ndarray, rest: _Rest) -> Path:
     kept, params, tokens = [], [], []
     for c in budgets:
-        allocations = rest.allocations(outcomes, c)
+        allocations = rest.allocations(worlds, c)
         try:
             n = np.exp(allocations.offer)
         except InfeasibleError:
             continue
         d = allocations.tokens(n)
-        j = int(np.argmin(expected(few.log_curve(n, d))))
+        j = int(np.argmin(few.loss(n, d).mean(axis=0)))
         kept.append(c)
         params.append(n[j])
         tokens.append(d[j])
     if not kept:
-        _ = rest.allocations(outcomes, budgets[-1]).offer
-    return _path(outcomes, np.array(kept), np.array(params), np.array(tokens))
+        _ = rest.allocations(worlds, budgets[-1]).offer
+    return _path(worlds, np.array(kept), np.array(params), np.array(tokens))
 
 
-def _path(outcomes: Outcomes, budgets: np.ndarray, params: np.ndarray, tokens: np.ndarray) -> Path:
-    training = np.asarray(outcomes.compute.flops(params, tokens))
-    return Path(budgets, params, tokens, training, outcomes.log_curve(params, tokens))
+def _path(worlds: Predictive, budgets: np.ndarray, params: np.ndarray, tokens: np.ndarray) -> Path:
+    training = np.asarray(worlds.compute.flops(params, tokens))
+    return Path(budgets, params, tokens, training, worlds.at(params, tokens))
 
 
 def _steps(budgets: np.ndarray, per_decade: int) -> int:
     return max(2, int(np.ceil(np.log10(budgets[-1] / budgets[0]) * per_decade)) + 1)
 
 
-def budget_grid(outcomes: Outcomes, serving_tokens: float = 0.0) -> np.ndarray:
+def budget_grid(worlds: Predictive, serving_tokens: float = 0.0) -> np.ndarray:
     """Budgets from three decades below the smallest run to the largest that is looked at, FLOP."""
-    low = np.log10(outcomes.runs.flops.min()) - 3
+    low = np.log10(worlds.runs.flops.min()) - 3
     low = min(low, np.log10(LARGEST_FLOPS) - 1)
     return np.logspace(low, np.log10(LARGEST_FLOPS), int((np.log10(LARGEST_FLOPS) - low) * PER_DECADE) + 1)
 
 
 def assure(
-    outcomes: Outcomes,
+    worlds: Predictive,
     target_loss: float,
     probability: float = 0.9,
     *,
@@ -219,25 +229,41 @@ def assure(
         Where no budget up to 1e32 FLOP reaches the target with that probability: the message gives what is
         attainable, and the limit that binds.
     """
+    found = attainable(worlds, target_loss, probability, limits=limits, serving_tokens=serving_tokens)
+    if found.flops is None:
+        raise InfeasibleError(found.message)
+    return found
+
+
+def attainable(
+    worlds: Predictive,
+    target_loss: float,
+    probability: float = 0.9,
+    *,
+    limits: Limits = NO_LIMITS,
+    serving_tokens: float = 0.0,
+) -> Assurance:
+    """As `assure`; where no budget is safe, the surest plan there is, with its probability and the reason."""
     if not 0 < probability < 1:
         raise UsageError(f"The probability {probability:g} of an assurance must lie between 0 and 1, such as 0.9.")
     if not (np.isfinite(target_loss) and target_loss > 0):
         raise UsageError(f"The target loss {target_loss:g} must be a positive number of nats per token.")
-    path = trace(outcomes, budget_grid(outcomes), limits, serving_tokens)
-    reached = outcomes.p_reached(target_loss, path.log_curve, path.training_flops).mean(axis=0)
+    path = trace(worlds, budget_grid(worlds), limits, serving_tokens)
+    reached = path.losses.p_reached(target_loss).mean(axis=0)
     enough = np.flatnonzero(reached >= probability)
+    rest, message = _Rest(limits, serving_tokens), ""
     if not len(enough):
-        raise InfeasibleError(_unattainable(outcomes, target_loss, probability, limits, serving_tokens, path, reached))
-    first = int(enough[0])
-    rest = _Rest(limits, serving_tokens)
-    if first == 0:
-        flops, params, tokens, hit = _plan_at(outcomes, path, 0.0, target_loss, rest, 0.0)
+        message = _unattainable(worlds, target_loss, probability, limits, serving_tokens, path, reached)
+        spent, params, tokens, hit = _plan_at(worlds, path, float(np.argmax(reached)), target_loss, rest, 0.0)
+    elif enough[0] == 0:
+        spent, params, tokens, hit = _plan_at(worlds, path, 0.0, target_loss, rest, 0.0)
     else:
-        flops, params, tokens, hit = _cross(outcomes, path, first, target_loss, probability, rest)
+        spent, params, tokens, hit = _cross(worlds, path, int(enough[0]), target_loss, probability, rest)
     return Assurance(
         target_loss=target_loss,
         probability=probability,
-        flops=flops,
+        flops=None if message else spent,
+        spent=spent,
         params=params,
         tokens=tokens,
         attained=float(hit.mean()),
@@ -245,12 +271,13 @@ def assure(
         needed=needed(path, target_loss),
         budgets=path.budgets,
         probabilities=np.maximum.accumulate(reached),
+        message=message,
     )
 
 
-def _best_at(outcomes: Outcomes, path: Path, place: float, target: float, rest: _Rest) -> float:
+def _best_at(worlds: Predictive, path: Path, place: float, target: float, rest: _Rest) -> float:
     """Log N that suits the target best at a fractional index of the path, less the path's own."""
-    allocations = rest.allocations(outcomes, path.flops_at(place))
+    allocations = rest.allocations(worlds, path.flops_at(place))
     centre = path.log_params_at(place)
     if allocations.menu is not None:
         grid = allocations.menu
@@ -261,8 +288,7 @@ def _best_at(outcomes: Outcomes, path: Path, place: float, target: float, rest: 
     def odds(u: np.ndarray) -> np.ndarray:
         n = np.exp(u.ravel())
         d = allocations.tokens(n)
-        curve = outcomes.log_curve(n, d)
-        return log_odds_of_missing(outcomes, curve, allocations.training_flops(n, d), target)[0].reshape(u.shape)
+        return log_odds_of_missing(worlds.at(n, d), Question(target_loss=target)).reshape(u.shape)
 
     values = odds(grid[None])
     if len(grid) > 1 and allocations.menu is None and np.isfinite(values).all():
@@ -271,11 +297,11 @@ def _best_at(outcomes: Outcomes, path: Path, place: float, target: float, rest: 
 
 
 def _plan_at(
-    outcomes: Outcomes, path: Path, place: float, target: float, rest: _Rest, aside: float
+    worlds: Predictive, path: Path, place: float, target: float, rest: _Rest, aside: float
 ) -> tuple[float, float, float, np.ndarray]:
     """Budget, params, tokens and each draw's probability of the target at a fractional index, `aside` from the path."""
     flops = path.flops_at(place)
-    allocations = rest.allocations(outcomes, flops)
+    allocations = rest.allocations(worlds, flops)
     wanted = path.log_params_at(place) + aside
     if allocations.menu is not None:
         u = allocations.menu[np.argmin(np.abs(allocations.menu - wanted))]
@@ -283,13 +309,12 @@ def _plan_at(
         u = np.clip(wanted, *allocations.range)
     params = np.exp(np.array([u]))
     tokens = allocations.tokens(params)
-    curve = outcomes.log_curve(params, tokens)
-    hit = outcomes.p_reached(target, curve, allocations.training_flops(params, tokens))
+    hit = worlds.at(params, tokens).p_reached(target)
     return flops, float(params[0]), float(tokens[0]), hit[:, 0]
 
 
 def _cross(
-    outcomes: Outcomes, path: Path, first: int, target: float, probability: float, rest: _Rest
+    worlds: Predictive, path: Path, first: int, target: float, probability: float, rest: _Rest
 ) -> tuple[float, float, float, np.ndarray]:
     """Where the probability first reaches the one asked for, with the plan that suits the target there.
 
@@ -301,17 +326,17 @@ def _cross(
         low, high = max(first - 2.0, 0.0), float(first)
         while (high - low) / PER_DECADE > CLOSE:
             middle = 0.5 * (low + high)
-            enough = _plan_at(outcomes, path, middle, target, rest, aside)[3].mean() >= probability
+            enough = _plan_at(worlds, path, middle, target, rest, aside)[3].mean() >= probability
             low, high = (low, middle) if enough else (middle, high)
         place = high
         if aside == 0.0:
-            aside = _best_at(outcomes, path, place, target, rest)
-    return _plan_at(outcomes, path, place, target, rest, aside)
+            aside = _best_at(worlds, path, place, target, rest)
+    return _plan_at(worlds, path, place, target, rest, aside)
 
 
 def needed(path: Path, target_loss: float) -> np.ndarray:
     """The smallest budget at which each draw's expected loss is at the target, FLOP, dims (draw,); inf where none."""
-    lowest = np.minimum.accumulate(path.log_curve, axis=1)
+    lowest = np.minimum.accumulate(path.losses.log_curve, axis=1)
     gap = lowest - np.log(target_loss)
     first = np.argmax(gap <= 0, axis=1)
     rows = np.arange(len(gap))
@@ -324,9 +349,9 @@ def needed(path: Path, target_loss: float) -> np.ndarray:
     return np.where((gap <= 0).any(axis=1), found, np.inf)
 
 
-def fan(outcomes: Outcomes, path: Path, ci_prob: float = 0.9) -> list[dict[str, float]]:
+def fan(worlds: Predictive, path: Path, ci_prob: float = 0.9) -> list[dict[str, float]]:
     """Quantiles of the loss that will be seen, noise included, over budgets: for the figure."""
-    seen = outcomes.new_run(path.log_curve, path.training_flops)
+    seen = path.losses.with_one_luck([worlds.random_seed, 307])
     low, high = tail_probs(ci_prob)
     lower, q1, median, q3, upper = np.quantile(seen, [low, 0.25, 0.5, 0.75, high], axis=0)
     columns = {
@@ -343,7 +368,7 @@ def fan(outcomes: Outcomes, path: Path, ci_prob: float = 0.9) -> list[dict[str, 
 
 
 def _unattainable(
-    outcomes: Outcomes,
+    worlds: Predictive,
     target: float,
     probability: float,
     limits: Limits,
@@ -353,7 +378,8 @@ def _unattainable(
 ) -> str:
     best = int(np.argmax(reached))
     text = (
-        f"A loss of {target:g} cannot be reached with probability {probability:g} by 1e32 FLOP: at most "
+        f"No budget makes it safe: a loss of {target:g} cannot be reached with probability {probability:g} by 1e32 "
+        "FLOP: at most "
         f"{_floor(reached[best])} is attainable, with {format_count(path.params[best])} parameters and "
         f"{format_count(path.tokens[best])} tokens ({format_flop(path.budgets[best])} FLOP)."
     )
@@ -361,18 +387,28 @@ def _unattainable(
     for name, words in (("max_tokens", "tokens"), ("max_params", "parameters"), ("sizes", "sizes on offer")):
         if getattr(limits, name):
             freed = _without(limits, name)
-            other = trace(outcomes, path.budgets, freed, serving_tokens)
-            p = outcomes.p_reached(target, other.log_curve, other.training_flops).mean(axis=0)
+            other = trace(worlds, path.budgets, freed, serving_tokens)
+            p = other.losses.p_reached(target).mean(axis=0)
             if p.max() >= probability:
                 c = other.budgets[np.argmax(p >= probability)]
                 binding.append(f"The limit on {words} binds: without it about {format_flop(c)} FLOP would do.")
     if binding:
         return " ".join([text, *binding])
     # Far out a discrepancy may grow faster than the laws fall: more compute is then no surer.
-    lowest = np.quantile(outcomes.new_run(path.log_curve, path.training_flops), probability, axis=0)
+    lowest = np.quantile(path.losses.with_one_luck([worlds.random_seed, 307]), probability, axis=0)
     surest = int(np.argmin(lowest))
-    where = format_flop(path.budgets[surest])
-    return f"{text} With that probability, {where} FLOP reach {_ceil(lowest[surest])}."
+    where, reachable = format_flop(path.budgets[surest]), _reachable(path.losses.of(np.array([surest])), probability)
+    return f"{text} With that probability, {where} FLOP reach {_ceil(reachable)}."
+
+
+def _reachable(losses: Losses, probability: float) -> float:
+    """The loss that one run ends at or below with that probability, nats per token."""
+    low, high = float(losses.log_curve.min()) - 1, float(losses.log_curve.max()) + 1
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        enough = float(losses.p_reached(float(np.exp(middle))).mean()) >= probability
+        low, high = (low, middle) if enough else (middle, high)
+    return float(np.exp(high))
 
 
 def _without(limits: Limits, name: str) -> Limits:

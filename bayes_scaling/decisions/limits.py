@@ -91,6 +91,10 @@ def _between(low: float, high: float) -> str:
 class Allocations:
     """The plans that a budget leaves: a model size each, with as many tokens as can then be paid for.
 
+    Training comes first. Where tokens will be served, the plan trains on what the median budget leaves once they are
+    paid for, whatever the budget then turns out to buy; where it buys less, serving runs out of money before training
+    is cut.
+
     Parameters
     ----------
     flops
@@ -118,11 +122,40 @@ class Allocations:
         n = np.asarray(params, float)
         total = np.asarray(self.flops, float)
         c = total if total.ndim == 0 else total[:, None]
-        training = c - SERVING_FLOP * n * self.serving_tokens
-        d = np.asarray(self.compute.tokens(n, np.maximum(training, 0.0)))
+        d = np.asarray(self.compute.tokens(n, c))
+        if self.serving_tokens:
+            planned = np.maximum(self.typical - SERVING_FLOP * n * self.serving_tokens, 0.0)
+            d = np.minimum(d, self.compute.tokens(n, planned))
         if self.capped and self.limits.max_tokens is not None:
             d = np.minimum(d, self.limits.max_tokens)
         return np.maximum(d, 1.0)  # nothing left to train on: a plan no rule takes, but one with a loss
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether neither limits nor serving restrict what a plan may be."""
+        cap = self.capped and self.limits.max_tokens is not None
+        given = self.limits.sizes or self.limits.min_params or self.limits.max_params
+        return not (cap or given or self.serving_tokens)
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing but a known amount of compute decides what a plan may be."""
+        return self.unlimited and np.ndim(self.flops) == 0
+
+    def p_short(self, params: float, tokens: Any, served: np.ndarray | None) -> float | None:
+        """Probability that the budget is spent before all tokens are served; None where nothing is uncertain.
+
+        Parameters
+        ----------
+        tokens
+            Trained on, a number or dims (draw,).
+        served
+            Tokens that will be served, dims (draw,); None where none are.
+        """
+        if served is None or (np.ndim(self.flops) == 0 and np.ptp(served) == 0):
+            return None
+        whole = self.training_flops(params, tokens) + SERVING_FLOP * params * served
+        return float(np.mean(whole > np.asarray(self.flops) * (1 + 1e-9)))
 
     def training_flops(self, params: Any, tokens: Any) -> np.ndarray:
         """Training FLOP of runs of that size and data, in their dims."""

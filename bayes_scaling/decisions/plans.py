@@ -13,9 +13,10 @@ from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.base.units import format_count
 from bayes_scaling.decisions.costs import Rates
 from bayes_scaling.decisions.limits import SERVING_FLOP
-from bayes_scaling.decisions.rules import cvar, cvar_mcse, mcse
+from bayes_scaling.decisions.rules.cvar import cvar, cvar_mcse
+from bayes_scaling.decisions.rules.rule import mcse
 from bayes_scaling.decisions.serving import demand_for
-from bayes_scaling.prediction.outcomes import Outcomes
+from bayes_scaling.prediction.predictive import Predictive
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def as_plan(plan: Plan | Mapping[str, Any]) -> Plan:
 
 
 def compare_plans(
-    outcomes: Outcomes,
+    worlds: Predictive,
     plans: Sequence[Plan],
     rates: Rates,
     *,
@@ -82,19 +83,19 @@ def compare_plans(
     first plan's loss less the second's (interval value), and `p_lower` the probability that the first is the lower.
     """
     n, d = np.array([p.params for p in plans]), np.array([p.tokens for p in plans])
-    training = np.asarray(outcomes.compute.flops(n, d))
+    training = np.asarray(worlds.compute.flops(n, d))
     total = training + SERVING_FLOP * n * serving_tokens
-    log_curve = outcomes.log_curve(n, d)
-    loss = np.exp(log_curve)
+    losses = worlds.at(n, d)
+    loss = losses.curve
     lowest = loss.min(axis=1, keepdims=True)
     wins = (loss <= lowest).astype(float)
     best = wins / wins.sum(axis=1, keepdims=True)  # plans that are the same share the win
-    hit = outcomes.p_reached(target_loss, log_curve, training) if target_loss is not None else None
+    hit = losses.p_reached(target_loss) if target_loss is not None else None
     worst, worst_error = cvar(loss, level), cvar_mcse(loss, level)
     regret = loss - lowest
     rows = []
     for j, plan in enumerate(plans):
-        demand = interval_value(demand_for(outcomes, plan.params, plan.tokens), ci_prob)
+        demand = interval_value(demand_for(worlds, plan.params, plan.tokens), ci_prob)
         own = plan.price is not None
         rows.append(
             {

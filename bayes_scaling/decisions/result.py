@@ -10,7 +10,7 @@ from bayes_scaling.base.errors import Notice
 from bayes_scaling.base.provenance import envelope
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.decisions.assurance import Assurance
-from bayes_scaling.decisions.costs import FLOPS, HOURS, MONEY, Amount, CostModel
+from bayes_scaling.decisions.costs import DAYS, FLOPS, HOURS, MONEY, Amount, CostModel
 from bayes_scaling.decisions.limits import Limits
 from bayes_scaling.decisions.rules import RULES
 
@@ -34,9 +34,17 @@ class Decision:
     budget_flops
         What it buys, FLOP, interval value.
     optimum
-        Where the true optimum may lie at this budget: `params`, `tokens`, `loss`, interval values over draws.
+        Where the best plan on this compute lies: `params`, `tokens`, `loss`, interval values over draws, as the
+        frontier has them; and `limited`, the same among the plans that limits and serving leave (None without any).
+    worth
+        `knowing`: what knowing the truth would save, nats per token: the expected regret of the plan of least expected
+        loss. `study` is None: no runs are looked at here.
     flat
         Range of sizes whose expected loss is within 0.5 % of the best: `params` and `tokens`, and `within`.
+    thrifty
+        The cheapest plan whose expected loss is within 0.5 % of the best on this budget; None where none is cheaper.
+    assured_cost
+        The assured budget as `device_hours`, `money` and `days`, interval values, None where not known.
     assurance
         The smallest budget that makes the target safe; None without a target.
     serving
@@ -51,8 +59,11 @@ class Decision:
     budget: Amount | None
     budget_flops: Mapping[str, Any] | None
     optimum: Mapping[str, Any] | None
+    worth: Mapping[str, Any] | None
     flat: Mapping[str, Any] | None
+    thrifty: Mapping[str, Any] | None
     assurance: Assurance | None
+    assured_cost: Mapping[str, Any] | None
     serving: Mapping[str, Any] | None
     comparison: Mapping[str, Any] | None
     fan: tuple[Mapping[str, float], ...]
@@ -75,6 +86,11 @@ class Decision:
         return next(row for row in self.decisions if row["rule"] == name)
 
     @property
+    def unattainable(self) -> str | None:
+        """Why no budget makes the target safe; None where one does, or no target was given."""
+        return None if self.assurance is None else self.assurance.message or None
+
+    @property
     def best(self) -> Mapping[str, Any] | None:
         """The row that the sentence speaks of: the expected loss's, else the first rule asked for."""
         if not self.decisions:
@@ -89,12 +105,10 @@ class Decision:
             parts.append(self._plan_words(self.best))
         if self.flat is not None and self.best is not None:
             parts.append(self._flat_words(self.flat))
+        if self.thrifty is not None:
+            parts.append(self._thrifty_words(self.thrifty))
         if self.assurance is not None:
-            a = self.assurance
-            parts.append(
-                f"{format_flop(a.flops)} FLOP are the least that reach {a.target_loss:g} with probability "
-                f"{a.probability:g}."
-            )
+            parts.append(self._assured_words(self.assurance))
         if self.comparison is not None and len(self.comparison["plans"]) == 1:
             only = self.comparison["plans"][0]
             span = f"{only['loss']['lower']:.3f} to {only['loss']['upper']:.3f} with probability {self.ci_prob:g}"
@@ -104,9 +118,29 @@ class Decision:
             parts.append(f"Of the plans, {first['name']} is the best with probability {_chance(first['p_best'])}.")
         return " ".join(parts)
 
+    def _thrifty_words(self, plan: Mapping[str, Any]) -> str:
+        size = f"{format_count(plan['params'])} parameters on {format_count(plan['tokens'])} tokens"
+        return f"{size} lose at most {100 * plan['within']:g} % more, for {plan['share']:.2g} of the budget."
+
+    def _assured_words(self, a: Assurance) -> str:
+        if a.flops is None:
+            return a.message
+        cost = [f"{format_flop(a.flops)} FLOP"]
+        known = self.assured_cost or {}
+        unit = self.cost_model.unit if self.budget is None else self.budget.unit
+        if known.get("money") and unit not in (FLOPS, HOURS, DAYS):
+            cost.append(cost_words(known["money"], self.cost_model.currency))
+        if known.get("days") and unit == DAYS:
+            cost.append(cost_words(known["days"], DAYS))
+        elif known.get("device_hours") and unit == HOURS:
+            cost.append(cost_words(known["device_hours"], HOURS))
+        return f"{', or '.join(cost)} are the least that reach {a.target_loss:g} with probability {a.probability:g}."
+
     def _flat_words(self, flat: Mapping[str, Any]) -> str:
         low, high = flat["params"]["lower"], flat["params"]["upper"]
         sizes = flat.get("sizes")
+        if len(self.limits.offered) == 1:
+            return "No other size is on offer."
         if sizes and len(sizes) == 1:
             return f"Every other size on offer loses more than {100 * flat['within']:g} %."
         named = ", ".join(format_count(s) for s in sizes) if sizes else f"{format_count(low)} to {format_count(high)}"
@@ -117,16 +151,22 @@ class Decision:
             purse = f"With {self.budget}"
         else:
             assert self.assurance is not None
-            purse = f"To reach {self.assurance.target_loss:g} with probability {self.assurance.probability:g}"
+            if self.assurance.flops is None:
+                purse = f"With {format_flop(self.assurance.spent)} FLOP, the surest budget"
+            else:
+                purse = f"To reach {self.assurance.target_loss:g} with probability {self.assurance.probability:g}"
         seen, plan = row["new_run"], f"{format_count(row['params'])} parameters on {format_count(row['tokens'])} tokens"
         target = ""
         if row["p_target"] is not None:
             target = f", at or below {self.target_loss:g} with probability {_chance(row['p_target'])}"
         told = self.cost_model.unit == FLOPS or (self.budget is not None and self.budget.unit in (MONEY, HOURS))
         cost = "" if told else f" for {cost_words(row['cost'], self.cost_model.unit)}"
+        short = ""
+        if row["p_short"]:
+            short = f" The money runs out before all tokens are served with probability {_chance(row['p_short'])}."
         return (
-            f"{purse}, train {plan}{cost} ({RULES[row['rule']]}): a loss of {seen['median']:.3f}, "
-            f"{seen['lower']:.3f} to {seen['upper']:.3f} with probability {self.ci_prob:g}{target}."
+            f"{purse}, train {plan}{cost} ({RULES[row['rule']].looks_for}): a loss of {seen['median']:.3f}, "
+            f"{seen['lower']:.3f} to {seen['upper']:.3f} with probability {self.ci_prob:g}{target}.{short}"
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -153,9 +193,12 @@ class Decision:
             "target_loss": self.target_loss,
             "level": self.level,
             "decisions": [dict(row) for row in self.decisions],
-            "assurance": None if self.assurance is None else self.assurance.to_dict(self.ci_prob),
+            "assurance": self._assured(),
+            "unattainable": self.unattainable,
             "optimum": self.optimum,
+            "worth": self.worth,
             "flat": self.flat,
+            "thrifty": self.thrifty,
             "serving": self.serving,
             "plans": None if self.comparison is None else self.comparison["plans"],
             "differences": None if self.comparison is None else self.comparison["differences"],
@@ -176,6 +219,11 @@ class Decision:
             runs_sha256=self.runs_sha256,
             warnings=self.notices,
         )
+
+    def _assured(self) -> dict[str, Any] | None:
+        if self.assurance is None:
+            return None
+        return {**self.assurance.to_dict(self.ci_prob), "cost": self.assured_cost}
 
     def __repr__(self) -> str:
         lines = [self.sentence]

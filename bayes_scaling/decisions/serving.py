@@ -15,11 +15,11 @@ import numpy as np
 from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.base.units import format_count, parse_count
-from bayes_scaling.decisions.limits import SERVING_FLOP
-from bayes_scaling.decisions.search import minimise
+from bayes_scaling.decisions.limits import NO_LIMITS, SERVING_FLOP, Limits
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.prediction.optimum import SMALLEST_PARAMS, SMALLEST_TOKENS
-from bayes_scaling.prediction.outcomes import Outcomes
+from bayes_scaling.prediction.predictive import Predictive
+from bayes_scaling.prediction.search import minimise
 
 MOST = 500
 """Draws: each is a nested search, and an interval needs no more."""
@@ -90,7 +90,7 @@ def demand_draws(tokens: Any, draws: int, random_seed: int = 0) -> np.ndarray:
     return found
 
 
-def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> np.ndarray:
+def tokens_to_reach(worlds: Predictive, params: np.ndarray, log_target: Any) -> np.ndarray:
     """Training tokens at which each draw's expected loss is at a target, dims (draw, plan); inf out of reach.
 
     Parameters
@@ -100,10 +100,10 @@ def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> 
     log_target
         Log of nats per token, a number or dims (draw, 1).
     """
-    n = np.broadcast_to(np.atleast_2d(params), (outcomes.n_draws, np.atleast_2d(params).shape[1]))
+    n = np.broadcast_to(np.atleast_2d(params), (worlds.n_draws, np.atleast_2d(params).shape[1]))
 
     def gap(log_d: np.ndarray) -> np.ndarray:
-        return np.asarray(outcomes.log_curve(n, np.exp(log_d)) - log_target)
+        return np.asarray(worlds.log_curve(n, np.exp(log_d)) - log_target)
 
     # Where a discrepancy grows faster than the law falls, the loss turns up again: the first crossing counts.
     steps = np.linspace(np.log(FEWEST_TOKENS), np.log(LARGEST_COUNT), TOKEN_STEPS)
@@ -132,8 +132,8 @@ def tokens_to_reach(outcomes: Outcomes, params: np.ndarray, log_target: Any) -> 
     return np.where(open_, np.inf, np.where(at_once, FEWEST_TOKENS, np.exp(b)))
 
 
-def cheapest(outcomes: Outcomes, target_loss: Any, served: np.ndarray) -> Lifetime:
-    """The plan of least total compute at a target loss, draw by draw.
+def cheapest(worlds: Predictive, target_loss: Any, served: np.ndarray, limits: Limits = NO_LIMITS) -> Lifetime:
+    """The plan of least total compute at a target loss, draw by draw, within limits.
 
     Parameters
     ----------
@@ -147,32 +147,51 @@ def cheapest(outcomes: Outcomes, target_loss: Any, served: np.ndarray) -> Lifeti
     InfeasibleError
         Where no draw reaches the target.
     """
-    log_target = np.broadcast_to(np.log(target_loss), (outcomes.n_draws,))[:, None]
+    log_target = np.broadcast_to(np.log(target_loss), (worlds.n_draws,))[:, None]
+    most = _most_tokens(worlds, limits)
 
     def total(u: np.ndarray) -> np.ndarray:
         n = np.exp(u)
-        d = tokens_to_reach(outcomes, n, log_target)
+        d = tokens_to_reach(worlds, n, log_target)
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.log(outcomes.compute.flops(n, d) + SERVING_FLOP * n * served[:, None]))
+            flops = worlds.compute.flops(n, d) + SERVING_FLOP * n * served[:, None]
+            return np.asarray(np.log(np.where(d <= most, flops, np.inf)))
 
-    grid = np.arange(np.log(FEWEST_PARAMS), np.log(MOST_PARAMS), STEP)
-    values = total(np.broadcast_to(grid, (outcomes.n_draws, len(grid))))
+    grid = _grid(limits)
+    values = total(np.broadcast_to(grid, (worlds.n_draws, len(grid))))
     possible = np.isfinite(values).any(axis=1)
     if not possible.any():
-        lowest = np.exp(outcomes.log_curve(np.array([MOST_PARAMS]), np.array([LARGEST_COUNT])).min())
+        ends = np.exp(grid[[-1]]), np.array([min(most, LARGEST_COUNT)])
         raise InfeasibleError(
-            f"A loss of {np.min(target_loss):g} is below what any model reaches under these laws, whatever it costs; "
-            f"the lowest is {lowest:.4f}."
+            f"A loss of {np.min(target_loss):g} is below what any model within the limits reaches under these laws, "
+            f"whatever it costs; the lowest is {np.exp(worlds.log_curve(*ends).min()):.4f}."
         )
-    u, value = minimise(total, grid, np.where(np.isfinite(values), values, 1e9))
+    if limits.sizes or len(grid) == 1:
+        best = np.argmin(values, axis=1)
+        u, value = grid[best], values[np.arange(len(values)), best]
+    else:
+        u, value = minimise(total, grid, np.where(np.isfinite(values), values, 1e9))
     n = np.where(possible, np.exp(u), np.nan)
-    d = tokens_to_reach(outcomes, np.exp(u)[:, None], log_target)[:, 0]
+    d = tokens_to_reach(worlds, np.exp(u)[:, None], log_target)[:, 0]
     flops = np.where(possible, np.exp(value), np.nan)
     return Lifetime(n, np.where(possible, d, np.nan), served, flops, np.exp(log_target[:, 0]))
 
 
-def best_for_budget(outcomes: Outcomes, flops: Any, served: np.ndarray) -> Lifetime:
-    """The plan of least loss for a total budget of training and serving, draw by draw.
+def _most_tokens(worlds: Predictive, limits: Limits) -> float:
+    return np.inf if worlds.repeats or limits.max_tokens is None else limits.max_tokens
+
+
+def _grid(limits: Limits) -> np.ndarray:
+    """Log sizes within the limits, or those on offer, dims (point,)."""
+    if limits.sizes:
+        return np.log(np.array(limits.offered))
+    low, high = limits.min_params or FEWEST_PARAMS, limits.max_params or MOST_PARAMS
+    points = max(1, int(np.ceil(np.log(high / low) / STEP)))
+    return np.linspace(np.log(low), np.log(high), points + 1) if high > low else np.log(np.array([low]))
+
+
+def best_for_budget(worlds: Predictive, flops: Any, served: np.ndarray, limits: Limits = NO_LIMITS) -> Lifetime:
+    """The plan of least loss for a total budget of training and serving, draw by draw, within limits.
 
     Parameters
     ----------
@@ -181,32 +200,50 @@ def best_for_budget(outcomes: Outcomes, flops: Any, served: np.ndarray) -> Lifet
     served
         Tokens served, dims (draw,).
     """
-    c = np.broadcast_to(np.asarray(flops, float), (outcomes.n_draws,))[:, None]
-    per_param = c / outcomes.compute.tokens(SMALLEST_TOKENS, c) + SERVING_FLOP * served[:, None]
-    low, high = np.log(SMALLEST_PARAMS), np.log(c / per_param)
-    if np.any(high <= low):
+    c = np.broadcast_to(np.asarray(flops, float), (worlds.n_draws,))[:, None]
+    per_param = c / worlds.compute.tokens(SMALLEST_TOKENS, c) + SERVING_FLOP * served[:, None]
+    low = np.log(np.full_like(c, max(SMALLEST_PARAMS, limits.min_params or 0.0)))
+    high = np.minimum(np.log(c / per_param), np.log(limits.max_params or np.inf))
+    if np.any(high < low):
+        floor = f" of at least {format_count(limits.min_params)} parameters" if limits.min_params else ""
         raise InfeasibleError(
             f"A budget of {float(c.min()):.3g} FLOP cannot serve {format_count(float(served.max()))} tokens with any "
-            "model. Serve fewer or raise the budget."
+            f"model{floor}. Serve fewer or raise the budget."
         )
-    # One scale for all draws, whose ranges end at different sizes.
-    width = high - low
-    span = float(width.max())
+    most = _most_tokens(worlds, limits)
 
-    def plans(v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        n = np.exp(low + width * v / span)
-        return n, outcomes.compute.tokens(n, np.maximum(c - SERVING_FLOP * n * served[:, None], 1.0))
+    def tokens(n: np.ndarray) -> np.ndarray:
+        left = np.maximum(c - SERVING_FLOP * n * served[:, None], 1.0)
+        return np.asarray(np.minimum(worlds.compute.tokens(n, left), most))
 
-    def loss(v: np.ndarray) -> np.ndarray:
-        return outcomes.log_curve(*plans(v))
+    if limits.sizes:
+        sizes = np.array(limits.offered)[None, :]
+        loss = np.where(np.log(sizes) <= high, worlds.log_curve(sizes, tokens(sizes)), np.inf)
+        best = np.argmin(loss, axis=1)
+        if not np.all(np.isfinite(loss.min(axis=1))):
+            offer = ", ".join(format_count(s) for s in limits.offered)
+            raise InfeasibleError(f"A budget of {float(c.min()):.3g} FLOP trains and serves none of the sizes {offer}.")
+        n, value = sizes[0, best], loss.min(axis=1)
+    else:
+        # One scale for all draws, whose ranges end at different sizes.
+        width = high - low
+        span = max(float(width.max()), 1e-9)
 
-    grid = np.linspace(0, span, int(span / STEP) + 2)
-    v, value = minimise(loss, grid, loss(np.broadcast_to(grid, (outcomes.n_draws, len(grid)))))
-    n, d = (x[:, 0] for x in plans(v[:, None]))
-    return Lifetime(n, d, served, np.array(c[:, 0]), np.exp(value))
+        def size(v: np.ndarray) -> np.ndarray:
+            return np.asarray(np.exp(low + width * v / span))
+
+        def curve(v: np.ndarray) -> np.ndarray:
+            return worlds.log_curve(size(v), tokens(size(v)))
+
+        grid = np.linspace(0, span, int(span / STEP) + 2)
+        v, value = minimise(curve, grid, curve(np.broadcast_to(grid, (worlds.n_draws, len(grid)))))
+        n = size(v[:, None])[:, 0]
+    d = tokens(n[:, None])[:, 0]
+    spent = np.asarray(worlds.compute.flops(n, d)) + SERVING_FLOP * n * served
+    return Lifetime(n, d, served, spent, np.exp(value))
 
 
-def demand_for(outcomes: Outcomes, params: float, tokens: float, step: float = 1e-3) -> np.ndarray:
+def demand_for(worlds: Predictive, params: float, tokens: float, step: float = 1e-3) -> np.ndarray:
     """Tokens served at which a plan is the cheapest way to its own loss, dims (draw,); negative where it is larger than
     the training optimum, so that no demand makes it right.
 
@@ -215,6 +252,6 @@ def demand_for(outcomes: Outcomes, params: float, tokens: float, step: float = 1
     """
     n = params * np.exp(np.array([step, -step, 0.0, 0.0]))
     d = tokens * np.exp(np.array([0.0, 0.0, step, -step]))
-    curve = outcomes.log_curve(n, d)
+    curve = worlds.log_curve(n, d)
     ratio = (curve[:, 0] - curve[:, 1]) / (curve[:, 2] - curve[:, 3])
     return np.asarray(3 * tokens * (ratio - 1))

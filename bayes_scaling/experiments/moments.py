@@ -38,14 +38,12 @@ class Moments:
     everything: bool = False
 
 
-def moments(
-    weights: np.ndarray, quantity: np.ndarray, curves: np.ndarray, noise: np.ndarray, everything: bool = False
-) -> Moments:
-    """From draws: `weights` (draw,), `quantity` (draw, part), `curves` (draw, candidate)."""
-    centred = curves - weights @ curves
-    q = quantity - weights @ quantity
-    weighted = weights[:, None] * centred
-    return Moments(float(weights @ (q**2).sum(axis=1)), q.T @ weighted, centred.T @ weighted, noise, everything)
+def moments(quantity: np.ndarray, curves: np.ndarray, noise: np.ndarray, everything: bool = False) -> Moments:
+    """From draws: `quantity` (draw, part), `curves` (draw, candidate), `noise` (candidate,)."""
+    centred = curves - curves.mean(axis=0)
+    q = quantity - quantity.mean(axis=0)
+    n = len(curves)
+    return Moments(float((q**2).sum() / n), q.T @ centred / n, centred.T @ centred / n, noise, everything)
 
 
 def added(m: Moments, batch: Sequence[int]) -> np.ndarray:

@@ -115,7 +115,7 @@ class Suggestions:
     target_loss, probability
         The loss asked for, nats per token, and the probability that the best plan reaches it; None without.
     now
-        Interval value of params at the optimum, or of the loss there, as things stand; None for other targets.
+        The best size at the budget and the loss there, as things stand: `params` and `loss`, interval values.
     before, after
         Spread of the target as things stand, and as expected after all suggested runs.
     worth
@@ -132,7 +132,7 @@ class Suggestions:
     runs_budget: float
     target_loss: float | None
     probability: float | None
-    now: Mapping[str, float | None] | None
+    now: Mapping[str, Mapping[str, float | None]]
     before: float | None
     after: float | None
     worth: Worth
@@ -184,12 +184,13 @@ class Suggestions:
             "target": self.target.name,
             "gain_unit": self.target.unit,
             "spread": {"of": self.target.spread or None, "before": self.before, "after": self.after},
-            "now": None if self.now is None else dict(self.now),
+            "now": {name: dict(value) for name, value in self.now.items()},
             "target_loss": self.target_loss,
             "probability": self.probability,
             "budget": self.budget,
             "runs_budget": self.runs_budget,
             "flops": self.flops,
+            "worth": {"knowing": self.worth.perfect.loss, "study": self.worth.study.loss},
             "value": self.worth.to_dict(),
             "per_flop": self.ranked(),
             "candidates": len(self.candidates),

@@ -9,9 +9,9 @@ import numpy as np
 
 from bayes_scaling.experiments.candidates import Box, Candidates, batches, candidates, per_flop
 from bayes_scaling.experiments.moments import Moments, added, in_turn, moments
-from bayes_scaling.experiments.worlds import WORLDS, Study, entropy, normal_law_entropy, study
-from bayes_scaling.prediction.beliefs import Beliefs
-from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.experiments.worlds import WORLDS, Study, entropy, law_shares, normal_law_entropy, study
+from bayes_scaling.prediction.best_sizes import Best, best_sizes
+from bayes_scaling.prediction.predictive import Predictive
 
 # Batches that the normal approximation likes best are judged again by reweighting.
 FINALISTS = 3
@@ -32,46 +32,22 @@ class Choice:
     gain_alone: np.ndarray
 
 
-def log_optimum(beliefs: Beliefs, budget: float) -> np.ndarray:
-    """Log N* of each draw, dims (draw,); NaN where the loss has no interior minimum."""
-    parts = []
-    for m in beliefs.members:
-        values = {k: m.values[k] for k in m.law.parameters}
-        parts.append(optimal_params(m.law, values, np.array([budget]), beliefs.compute)[:, 0])
-    return np.log(np.concatenate(parts))
-
-
 def quantity_of(
-    beliefs: Beliefs, target: str, budget: float, target_loss: float | None = None, optimum: np.ndarray | None = None
+    beliefs: Predictive, target: str, budget: float, target_loss: float | None = None, best: Best | None = None
 ) -> np.ndarray:
-    """What one wants to know, draw by draw, dims (draw, part).
-
-    Under a validated average the loss has the discrepancy at the budget, which plans of equal compute share.
-    """
+    """What one wants to know, draw by draw, dims (draw, part)."""
     if target == "law":
-        return np.asarray(beliefs.law[:, None] == np.arange(len(beliefs.members))[None], float)
-    best = log_optimum(beliefs, budget) if optimum is None else optimum
+        return np.asarray(beliefs.component[:, None] == np.arange(len(beliefs.members))[None], float)
+    found = best_sizes(beliefs, np.array([budget])) if best is None else best
     if target in ("params", "information"):
-        return best[:, None]
-    known = beliefs.weights > 0
-    size = np.exp(np.where(known, best, best[known][0]))
-    loss = np.empty(beliefs.n)
-    for m, part in zip(beliefs.members, beliefs.slices, strict=True):
-        n = size[part]
-        loss[part] = np.log(
-            np.asarray(m.law.loss(m.values, {"params": n, "tokens": beliefs.compute.tokens(n, budget)}))
-        )
-    if beliefs.slopes is not None:
-        middle = np.array([np.exp(np.median(best[known]))])
-        there = beliefs.compute.tokens(middle, budget)
-        loss += (beliefs.log_curve(middle, there) - beliefs.log_curve(middle, there, discrepancy=False))[:, 0]
+        return found.log_params
     if target == "loss":
-        return loss[:, None]
-    return np.asarray(loss <= np.log(float(target_loss or 0.0)), float)[:, None]
+        return found.log_loss
+    return np.asarray(found.log_loss <= np.log(float(target_loss or 0.0)), float)
 
 
 def best_batch(
-    beliefs: Beliefs,
+    beliefs: Predictive,
     quantity: np.ndarray,
     box: Box,
     n: int,
@@ -88,10 +64,10 @@ def best_batch(
     There must be a candidate that the budget pays for.
     """
     options = candidates(box, budget, beliefs.compute)
-    curves = beliefs.log_curve(options.params, options.tokens)
-    noise = beliefs.normal_variance(options.flops)
-    m = moments(beliefs.weights, quantity, curves, noise, target == "information")
-    everything = moments(beliefs.weights, quantity, curves, noise, True)
+    losses = beliefs.at(options.params, options.tokens)
+    curves, noise = losses.log_curve, losses.normal_variance()
+    m = moments(quantity, curves, noise, target == "information")
+    everything = moments(quantity, curves, noise, True)
     if rank == "gain":
         finalists = batches(m, options.flops, n, budget)[:FINALISTS]
     else:
@@ -104,7 +80,7 @@ def best_batch(
 
 
 def _judged(
-    beliefs: Beliefs,
+    beliefs: Predictive,
     quantity: np.ndarray,
     m: Moments,
     everything: Moments,
@@ -122,8 +98,7 @@ def _judged(
     if target == "information":
         gains, normal = learned, normal_information
     elif target == "law":
-        prior = entropy(np.array([beliefs.weights[s].sum() for s in beliefs.slices]))
-        begin = np.full(len(made.which), prior)
+        begin = np.full(len(made.which), entropy(law_shares(beliefs)))
         gains = _increments(begin, made.law_entropy)
         normal = _increments(begin, normal_law_entropy(beliefs, batch, made.seen)).mean(axis=0)
     else:

@@ -14,11 +14,15 @@ from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.experiments.candidates import Box
 from bayes_scaling.experiments.result import TARGETS, Suggestion, Suggestions, Target
-from bayes_scaling.experiments.selection import Choice, best_batch, log_optimum, quantity_of
-from bayes_scaling.experiments.value import worth
-from bayes_scaling.experiments.worlds import WORLDS, entropy
-from bayes_scaling.laws.compute import SIX_ND, ComputeModel
-from bayes_scaling.prediction.beliefs import Beliefs, believed
+from bayes_scaling.experiments.selection import Choice, best_batch, quantity_of
+from bayes_scaling.experiments.value import knowledge, worth
+from bayes_scaling.experiments.worlds import WORLDS, entropy, law_shares, study
+from bayes_scaling.laws.compute import SIX_ND, SIZES, ComputeModel
+from bayes_scaling.prediction.best_sizes import Best, best_sizes
+from bayes_scaling.prediction.ensemble import Ensemble
+from bayes_scaling.prediction.forecasting import leaving
+from bayes_scaling.prediction.frontiers import missing_optima, no_optimum
+from bayes_scaling.prediction.predictive import Predictive, predictive
 from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.averaging import weighed
 
@@ -28,6 +32,8 @@ RUNS_SHARE = 0.1
 # Runs that hardly differ in tokens per parameter leave candidates at least this range of it.
 LEAST_RATIO_RANGE = 16.0
 LITTLE = 0.05
+# Draws on which runs are designed.
+DRAWS = 2000
 
 
 @keywords()
@@ -47,7 +53,7 @@ def suggest(
     compute: ComputeModel = SIX_ND,
     worlds: int = WORLDS,
     ci_prob: float = 0.9,
-    random_seed: int = 0,
+    random_seed: int | None = None,
     progressbar: bool = False,
 ) -> Suggestions:
     """The next runs worth making before `budget` is spent.
@@ -87,35 +93,39 @@ def suggest(
     watch = Stopwatch()
     with reporting(progressbar):
         with watch("posterior"):
-            group = weighed(source, random_seed=random_seed, progressbar=progressbar)
-        beliefs = believed(group, compute, random_seed=random_seed)
-        if target == "law" and len(beliefs.members) < 2:
-            raise DataError("Only one law has any weight, so no run can tell laws apart: give several with --laws A,B.")
+            group = weighed(source, random_seed=random_seed or 0, progressbar=progressbar)
+        whole = predictive(group, compute=compute, random_seed=random_seed, needs="runs to be suggested")
+        _sized(whole)
         with watch("design"):
-            best = log_optimum(beliefs, budget)
-            inside = np.isfinite(best)
-            if not inside.any():
-                raise DataError(f"No draw has a best size at {format_flop(budget)} FLOP: there is nothing to decide.")
-            beliefs = beliefs.among(inside)
-            box = limits_of(group.fits[0].runs, params, tokens, tokens_per_param)
-            spend = _runs_budget(runs_budget, budget, n_runs, box, group.fits[0].runs, compute)
-            quantity = quantity_of(beliefs, target, budget, target_loss, best)
-            quantity = np.where(inside[:, None], quantity, 0.0)
-            _uncertain(wanted, beliefs, quantity, budget, target_loss)
+            everywhere = best_sizes(whole, np.array([budget]))
+            inside = np.flatnonzero(np.isfinite(everywhere.log_params[:, 0]))
+            if not len(inside):
+                raise DataError(no_optimum([m.law.name for m in whole.members], budget))
+            beliefs = (whole if len(inside) == whole.n_draws else whole.take(inside)).thinned(DRAWS)
+            # Which law holds is asked of the laws one by one; whatever is said of losses, of them together.
+            asked = _apart(group, compute, whole.random_seed) if target == "law" else beliefs
+            seed = whole.random_seed
+            box = limits_of(whole.runs, params, tokens, tokens_per_param)
+            spend = _runs_budget(runs_budget, budget, n_runs, box, whole.runs, compute)
+            quantity = quantity_of(asked, target, budget, target_loss)
+            _uncertain(wanted, quantity, budget, target_loss)
             choice = best_batch(
-                beliefs, quantity, box, n_runs, spend, target=target, rank=rank, worlds=worlds, random_seed=random_seed
+                asked, quantity, box, n_runs, spend, target=target, rank=rank, worlds=worlds, random_seed=seed
             )
         with watch("value"):
-            value = worth(beliefs, best, budget, choice.batch, choice.study, price_per_flop)
-    before = _spread(beliefs, quantity, target)
+            made = choice.study
+            if asked is not beliefs:
+                made = study(beliefs, np.zeros((beliefs.n_draws, 1)), choice.batch, worlds, seed)
+            value = worth(beliefs, budget, choice.batch, made, price_per_flop, knowledge(whole, budget))
+    before = _spread(asked, quantity, target)
     return Suggestions(
         target=wanted,
         suggestions=_rows(choice, before, target),
         budget=float(budget),
         runs_budget=spend,
         target_loss=target_loss,
-        probability=float(beliefs.weights @ quantity[:, 0]) if target == "target-loss" else None,
-        now=_now(beliefs, quantity, target, ci_prob),
+        probability=float(quantity[:, 0].mean()) if target == "target-loss" else None,
+        now=_now(everywhere, ci_prob),
         before=before,
         after=_after(before, float(choice.gains.sum()), target),
         worth=value,
@@ -125,9 +135,14 @@ def suggest(
         law_weights=group.law_weights,
         weights_from=group.basis,
         ci_prob=ci_prob,
-        random_seed=random_seed,
-        runs_sha256=group.fits[0].runs.sha256,
-        notices=(*group.notices, *_notices(choice, before, target, n_runs, runs_budget, spend, budget)),
+        random_seed=whole.random_seed,
+        runs_sha256=whole.runs.sha256,
+        notices=(
+            *group.notices,
+            *missing_optima(everywhere.missing),
+            *_leaving(choice, whole),
+            *_notices(choice, before, target, n_runs, runs_budget, spend, budget),
+        ),
         seconds=watch.seconds,
     )
 
@@ -214,11 +229,32 @@ def _runs_budget(asked: float | None, budget: float, n_runs: int, box: Box, runs
     return float(asked)
 
 
-def _uncertain(
-    target: Target, beliefs: Beliefs, quantity: np.ndarray, budget: float, target_loss: float | None
-) -> None:
+def _sized(worlds: Predictive) -> None:
+    for m in worlds.members:
+        extra = sorted(set(m.law.inputs) - set(SIZES))
+        if extra:
+            raise UsageError(
+                f"Law '{m.law.name}' also needs {', '.join(extra)}: runs are suggested in params and tokens."
+            )
+
+
+def _apart(group: Ensemble, compute: ComputeModel, seed: int) -> Predictive:
+    """The laws mixed, each draw one law's."""
+    mixed = predictive(group, compute=compute, pooling="mixture", random_seed=seed).thinned(DRAWS)
+    if np.count_nonzero(law_shares(mixed)) < 2:
+        raise DataError("Only one law has any weight, so no run can tell laws apart: give several with --laws A,B.")
+    return mixed
+
+
+def _leaving(choice: Choice, worlds: Predictive) -> list[Notice]:
+    b = choice.batch
+    told = [leaving(worlds.runs, float(n), float(d), worlds.compute) for n, d in zip(b.params, b.tokens, strict=True)]
+    return list(dict.fromkeys(n for notices in told for n in notices))
+
+
+def _uncertain(target: Target, quantity: np.ndarray, budget: float, target_loss: float | None) -> None:
     if target.name == "target-loss":
-        p = float(beliefs.weights @ quantity[:, 0])
+        p = float(quantity[:, 0].mean())
         if p in (0.0, 1.0) or not 1e-9 < p < 1 - 1e-9:
             word = "never" if p < 0.5 else "always"
             raise DataError(
@@ -227,13 +263,12 @@ def _uncertain(
             )
 
 
-def _spread(beliefs: Beliefs, quantity: np.ndarray, target: str) -> float | None:
+def _spread(beliefs: Predictive, quantity: np.ndarray, target: str) -> float | None:
     if target == "information":
         return None
     if target == "law":
-        return float(entropy(np.array([beliefs.weights[s].sum() for s in beliefs.slices])))
-    centred = quantity - beliefs.weights @ quantity
-    return float(np.sqrt(beliefs.weights @ (centred**2).sum(axis=1)))
+        return float(entropy(law_shares(beliefs)))
+    return float(np.sqrt(quantity.var(axis=0).sum()))
 
 
 def _after(before: float | None, gained: float, target: str) -> float | None:
@@ -244,11 +279,11 @@ def _after(before: float | None, gained: float, target: str) -> float | None:
     return float(np.sqrt(max(before**2 - gained, 0.0)))
 
 
-def _now(beliefs: Beliefs, quantity: np.ndarray, target: str, ci_prob: float) -> dict[str, float | None] | None:
-    if target not in ("params", "loss"):
-        return None
-    held = beliefs.weights > 0
-    return interval_value(np.exp(quantity[held, 0]), ci_prob, beliefs.weights[held])
+def _now(best: Best, ci_prob: float) -> dict[str, dict[str, float | None]]:
+    """The best size at the budget and the loss there, interval values, as the frontier has them."""
+    known = np.isfinite(best.log_params[:, 0])
+    values = {"params": best.log_params, "loss": best.log_loss}
+    return {name: interval_value(np.exp(v[known, 0]), ci_prob) for name, v in values.items()}
 
 
 def _rows(choice: Choice, before: float | None, target: str) -> tuple[Suggestion, ...]:

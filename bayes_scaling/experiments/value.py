@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from bayes_scaling.decisions.choosing import choose
+from bayes_scaling.decisions.limits import Allocations
+from bayes_scaling.decisions.rules.rule import mcse
 from bayes_scaling.experiments.candidates import Candidates
 from bayes_scaling.experiments.worlds import Study
-from bayes_scaling.prediction.beliefs import Beliefs
+from bayes_scaling.prediction.best_sizes import best_sizes
+from bayes_scaling.prediction.predictive import Predictive
 
 # Sizes compared: over the range of the draws' optima but for this share on each side, and a factor of two beyond.
 SIZES, TAIL, MARGIN = 121, 0.002, np.log(2)
@@ -106,50 +110,82 @@ class Worth:
         }
 
 
+@dataclass(frozen=True)
+class Knowing:
+    """What knowing the truth would save whoever takes the size of least expected loss.
+
+    Parameters
+    ----------
+    params, loss
+        That size, and its expected loss, nats per token.
+    saved, error
+        Its expected regret, nats per token, and the Monte-Carlo error.
+    """
+
+    params: float
+    loss: float
+    saved: float
+    error: float
+
+
+def knowledge(beliefs: Predictive, budget: float) -> Knowing:
+    """The value of perfect knowledge at a budget, as `decide` has it: the expected regret of the plan it would take."""
+    allocations = Allocations(np.asarray(budget), compute=beliefs.compute, capped=False)
+    choices = choose(beliefs, allocations, ["expected"])
+    n = np.array([choices.expected_params])
+    loss = beliefs.loss(n, allocations.tokens(n))[:, 0]
+    regret = loss - choices.best_loss
+    return Knowing(float(n[0]), float(loss.mean()), float(regret.mean()), float(mcse(regret)))
+
+
 def worth(
-    beliefs: Beliefs,
-    log_optimum: np.ndarray,
+    beliefs: Predictive,
     budget: float,
     batch: Candidates,
     study: Study,
     price_per_flop: float | None = None,
+    knowing: Knowing | None = None,
 ) -> Worth:
     """What perfect knowledge and the study of `batch` are worth.
 
     Parameters
     ----------
-    log_optimum
-        Log N* of each draw at the budget, dims (draw,); draws without weight may hold anything.
     study
-        As `studies.study` made it of `batch`.
+        As `worlds.study` made it of `batch`, with the draws of `beliefs`.
+    knowing
+        Of perfect knowledge, where more draws than those of `beliefs` have it.
     """
-    low, high = np.quantile(log_optimum[beliefs.weights > 0], [TAIL, 1 - TAIL])
-    sizes = np.exp(np.linspace(low - MARGIN, high + MARGIN, SIZES))
-    loss = np.exp(beliefs.log_curve(sizes, beliefs.compute.tokens(sizes, budget), discrepancy=False))
-    expected = beliefs.weights @ loss
-    now = int(np.argmin(expected))
+    known = knowing or knowledge(beliefs, budget)
+    low, high = np.nanquantile(best_sizes(beliefs, np.array([budget])).log_params[:, 0], [TAIL, 1 - TAIL])
+    middle = np.log(known.params)
+    sizes = np.exp(np.linspace(min(low, middle) - MARGIN, max(high, middle) + MARGIN, SIZES))
+    loss = beliefs.loss(sizes, beliefs.compute.tokens(sizes, budget))
+    now = int(np.argmin(loss.mean(axis=0)))
     slope = _slope(beliefs, sizes, budget)
 
-    def value(saved: np.ndarray, weights: np.ndarray) -> Value:
-        mean = float(weights @ saved)
-        error = float(np.sqrt((weights**2) @ (saved - mean) ** 2))
+    def value(mean: float, error: float) -> Value:
         fold = min(max(mean, 0.0) / slope, MOST)
         more, more_error = budget * float(np.expm1(fold)), budget * float(np.exp(fold)) * error / slope
         money = None if price_per_flop is None else more * price_per_flop
-        return Value(mean, error, mean / float(expected[now]), more, more_error, money)
+        return Value(mean, error, mean / known.loss, more, more_error, money)
 
     believed = bool(study.believed[-1])
     after = _reweighted(study, loss) if believed else _normal(beliefs, batch, study, loss)
-    best = np.argmin(after, axis=1)
-    # Judged by each world's own truth, which its weights leave out: a poor choice counts against the study.
-    saved = loss[study.which, now] - loss[study.which, best]
+    chosen = np.argmin(after, axis=1)
+    # Judged by each world's own truth, which its weights leave out: a poor choice counts against the study. As a share
+    # of what knowing that truth would have saved in the same worlds, so that what the worlds have in common cancels.
+    own = loss[study.which]
+    saved, most = own[:, now] - own[np.arange(len(own)), chosen], own[:, now] - own.min(axis=1)
+    total = max(float(most.mean()), 1e-300)
+    share = min(max(float(saved.mean()) / total, 0.0), 1.0)
+    share_error = float(np.std(saved - share * most, ddof=1)) / np.sqrt(len(own)) / total
     cost = float(batch.flops.sum())
     return Worth(
         budget=budget,
-        params=float(sizes[now]),
-        loss=float(expected[now]),
-        perfect=value(loss[:, now] - loss.min(axis=1), beliefs.weights),
-        study=value(saved, np.full(len(saved), 1 / len(saved))),
+        params=known.params,
+        loss=known.loss,
+        perfect=value(known.saved, known.error),
+        study=value(share * known.saved, float(np.hypot(share_error * known.saved, share * known.error))),
         cost_flops=cost,
         cost_money=None if price_per_flop is None else cost * price_per_flop,
         method="reweighted" if believed else "normal",
@@ -161,20 +197,20 @@ def _reweighted(study: Study, loss: np.ndarray) -> np.ndarray:
     return np.asarray(study.weights @ loss)
 
 
-def _normal(beliefs: Beliefs, batch: Candidates, study: Study, loss: np.ndarray) -> np.ndarray:
+def _normal(beliefs: Predictive, batch: Candidates, study: Study, loss: np.ndarray) -> np.ndarray:
     """The same by the best linear predictor of each size's loss from what was seen."""
-    w, curves = beliefs.weights, beliefs.log_curve(batch.params, batch.tokens)
-    centre = w @ curves
-    spread = w[:, None] * (curves - centre)
-    covariance = spread.T @ (curves - centre) + np.diag(beliefs.normal_variance(batch.flops))
-    slopes = np.linalg.solve(covariance, spread.T @ (loss - w @ loss))
-    return np.asarray(w @ loss + (study.seen - centre) @ slopes)
+    losses = beliefs.at(batch.params, batch.tokens)
+    curves, n = losses.log_curve, beliefs.n_draws
+    centre = curves.mean(axis=0)
+    spread = (curves - centre) / n
+    covariance = spread.T @ (curves - centre) + np.diag(losses.normal_variance())
+    slopes = np.linalg.solve(covariance, spread.T @ (loss - loss.mean(axis=0)))
+    return np.asarray(loss.mean(axis=0) + (study.seen - centre) @ slopes)
 
 
-def _slope(beliefs: Beliefs, sizes: np.ndarray, budget: float) -> float:
+def _slope(beliefs: Predictive, sizes: np.ndarray, budget: float) -> float:
     """Nats per token by which the least expected loss falls when the budget grows e-fold."""
     ends = []
     for c in (budget / SPAN, budget * SPAN):
-        loss = np.exp(beliefs.log_curve(sizes, beliefs.compute.tokens(sizes, c), discrepancy=False))
-        ends.append(float((beliefs.weights @ loss).min()))
+        ends.append(float(beliefs.loss(sizes, beliefs.compute.tokens(sizes, c)).mean(axis=0).min()))
     return float(max((ends[0] - ends[1]) / (2 * np.log(SPAN)), 1e-12))

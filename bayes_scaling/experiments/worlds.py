@@ -1,9 +1,9 @@
 """What a batch of runs would teach, by nested Monte Carlo over the posterior.
 
-In each of many worlds drawn from the beliefs the batch is made, run by run, and every draw is weighed by how well it
-foretold what was seen: Ryan (2003), J. Comput. Graph. Stat. 12(3); Rainforth et al. (2018), arXiv:1709.06181; Foster et
-al. (2019), arXiv:1903.05480. Weights are Pareto-smoothed, and their k says whether to believe them; where it says no,
-the normal approximation stands in.
+In each of many worlds, drawn from the predictive's own, the batch is made, run by run, and every draw is weighed by how
+well it foretold what was seen: Ryan (2003), J. Comput. Graph. Stat. 12(3); Rainforth et al. (2018), arXiv:1709.06181;
+Foster et al. (2019), arXiv:1903.05480. Weights are Pareto-smoothed, and their k says whether to believe them; where it
+says no, the normal approximation stands in.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.special import logsumexp, xlogy
 
 from bayes_scaling.experiments.candidates import Candidates
 from bayes_scaling.inference.psis import k_limit, smoothed
-from bayes_scaling.prediction.beliefs import Beliefs
+from bayes_scaling.prediction.predictive import Predictive
 
 WORLDS = 256
 # The share of worlds whose weights may be bad before none is believed.
@@ -63,7 +63,7 @@ class Study:
 
 
 def study(
-    beliefs: Beliefs, quantity: np.ndarray, batch: Candidates, worlds: int = WORLDS, random_seed: int = 0
+    beliefs: Predictive, quantity: np.ndarray, batch: Candidates, worlds: int = WORLDS, random_seed: int = 0
 ) -> Study:
     """Make the runs of `batch` in simulated worlds.
 
@@ -73,24 +73,22 @@ def study(
         What one wants to know, dims (draw, part).
     """
     rng = np.random.default_rng([random_seed, 401])
-    mean, scale = beliefs.log_curve(batch.params, batch.tokens), beliefs.scale(batch.flops)
-    which = _systematic(beliefs.weights, worlds, rng)
+    losses, n = beliefs.at(batch.params, batch.tokens), beliefs.n_draws
+    which = _spread(n, worlds, rng)
     own = np.arange(worlds), which
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(beliefs.weights)
-    likelihood = np.zeros((worlds, beliefs.n))
-    limit = k_limit(beliefs.n)
+    likelihood = np.zeros((worlds, n))
+    limit = k_limit(n)
     names = ("left", "information", "gap", "law_entropy", "bad", "seen")
     columns: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    weights = np.zeros((worlds, beliefs.n))
+    weights = np.zeros((worlds, n))
     for j in range(len(batch)):
-        seen = mean[which, j] + scale[which, j] * beliefs.noise(which, rng)
-        likelihood += beliefs.log_density(seen, mean[:, j], scale[:, j])
-        terms = log_weights + likelihood
+        seen = losses.log_curve[which, j] + losses.scale[which, j] * losses.luck(which, rng)
+        likelihood += losses.log_density(seen, j)
+        terms = likelihood - np.log(n)
         truth = likelihood[own]
         low = truth - logsumexp(terms, axis=1)
         terms[own] = -np.inf
-        high = truth - logsumexp(terms, axis=1) + np.log1p(-beliefs.weights[which])
+        high = truth - logsumexp(terms, axis=1) + np.log1p(-1 / n)
         weights, k = smoothed(terms)
         columns["seen"].append(seen)
         columns["information"].append(0.5 * (low + high))
@@ -102,11 +100,10 @@ def study(
     return Study(**stacked, weights=weights, which=which)
 
 
-def _systematic(weights: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draws in proportion to their weights, spread evenly over them: all laws are met as often as they weigh."""
-    ends = np.cumsum(weights)
-    found = np.searchsorted(ends, (np.arange(n) + rng.random(n)) / n * ends[-1])
-    return rng.permutation(np.minimum(found, len(weights) - 1))
+def _spread(draws: int, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws spread evenly over all, so that of a mixture every law is met as often as it weighs."""
+    found = ((np.arange(n) + rng.random(n)) / n * draws).astype(int)
+    return rng.permutation(np.minimum(found, draws - 1))
 
 
 def _variance(weights: np.ndarray, quantity: np.ndarray) -> np.ndarray:
@@ -121,25 +118,31 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
     return np.asarray(-xlogy(probabilities, probabilities).sum(axis=-1))
 
 
-def _entropy(beliefs: Beliefs, weights: np.ndarray) -> np.ndarray:
-    return entropy(np.stack([weights[:, part].sum(axis=1) for part in beliefs.slices], axis=1))
+def law_shares(beliefs: Predictive) -> np.ndarray:
+    """Probability of each law, dims (law,)."""
+    return np.bincount(beliefs.component, minlength=len(beliefs.members)) / beliefs.n_draws
 
 
-def normal_law_entropy(beliefs: Beliefs, batch: Candidates, seen: np.ndarray) -> np.ndarray:
+def _entropy(beliefs: Predictive, weights: np.ndarray) -> np.ndarray:
+    laws = range(len(beliefs.members))
+    return entropy(np.stack([weights[:, beliefs.component == i].sum(axis=1) for i in laws], axis=1))
+
+
+def normal_law_entropy(beliefs: Predictive, batch: Candidates, seen: np.ndarray) -> np.ndarray:
     """As `Study.law_entropy`, each law's prediction of `seen` taken for normal: dims (world, run)."""
-    mean, noise = beliefs.log_curve(batch.params, batch.tokens), beliefs.normal_variance(batch.flops)
+    losses, shares = beliefs.at(batch.params, batch.tokens), law_shares(beliefs)
+    mean, noise = losses.log_curve, losses.normal_variance()
     out = np.empty(seen.shape)
     for j in range(seen.shape[1]):
         logs = []
-        for part in beliefs.slices:
-            w = beliefs.weights[part]
-            share = w.sum()
+        for i, share in enumerate(shares):
+            part = beliefs.component == i
             if share <= 0:
                 logs.append(np.full(len(seen), -np.inf))
                 continue
-            centre = w @ mean[part, : j + 1] / share
+            centre = mean[part, : j + 1].mean(axis=0)
             spread = mean[part, : j + 1] - centre
-            covariance = (w[:, None] * spread).T @ spread / share + np.diag(noise[: j + 1])
+            covariance = spread.T @ spread / part.sum() + np.diag(noise[: j + 1])
             residual = seen[:, : j + 1] - centre
             square = (residual * np.linalg.solve(covariance, residual.T).T).sum(axis=1)
             logs.append(np.log(share) - 0.5 * square - 0.5 * np.linalg.slogdet(covariance)[1])

@@ -36,4 +36,7 @@ class ComputeModel:
     six_nd: bool = False
 
 
+SIZES = ("params", "tokens")
+"""The inputs that a compute model counts, and that a budget is divided between."""
+
 SIX_ND = ComputeModel("6nd", "C = 6 N D (Kaplan et al., 2020, section 2.1)", _six_nd, _six_nd_tokens, True)

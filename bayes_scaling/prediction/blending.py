@@ -1,4 +1,8 @@
-"""Draws of an averaged forecast: laws blended in random proportions, a discrepancy that grows, noise."""
+"""How several laws become joint draws: blended in random proportions, or mixed, each draw one law's.
+
+Blending is what forecasts rest on (`weights.POOLING`): the truth tends to lie between the laws rather than at one. A
+mixture is for laws that are believed as they stand.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,54 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_scaling.prediction.discrepancy import Distance, slopes
 from bayes_scaling.prediction.weights import Averaging
 
 
 @dataclass(frozen=True, eq=False)
-class Blend:
-    """Which posterior draws, in which proportions, with which discrepancy scale, make each draw.
-
-    Made once from a seed and independent of what is asked, so that forecasts asked together or apart agree.
+class Share:
+    """One law's part in the joint draws.
 
     Parameters
     ----------
+    rows
+        The draws it takes part in, dims (row,).
     picks
-        Posterior draw of each law, dims (draw, law).
+        Which of its own posterior draws each of them takes, dims (row,).
     shares
-        Proportions, dims (draw, law).
-    component
-        The law whose noise the draw takes, dims (draw,).
-    scale
-        Discrepancy per decade, dims (draw,).
-    seed
-        Of the discrepancy's slopes.
+        Its proportion of the log loss, dims (row,).
     """
 
+    rows: np.ndarray
     picks: np.ndarray
     shares: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Joint draws over laws, all equally likely.
+
+    Parameters
+    ----------
+    parts
+        One a law, in order; without rows where the law has no part.
+    component
+        The law whose noise a draw takes, dims (draw,).
+    """
+
+    parts: tuple[Share, ...]
     component: np.ndarray
-    scale: np.ndarray
-    seed: int
-
-    @property
-    def slopes(self) -> np.ndarray:
-        """Of the discrepancy's lines, dims (draw, 3)."""
-        return slopes(self.scale, np.random.default_rng([self.seed, 211]))
-
-    def log_curve(self, log_curves: Sequence[np.ndarray], where: Distance) -> np.ndarray:
-        """Blended log loss plus discrepancy, dims (draw, query), from each law's with dims (its draw, query)."""
-        blended = sum(self.shares[:, i, None] * curve[self.picks[:, i]] for i, curve in enumerate(log_curves))
-        return np.asarray(blended + self.slopes @ where.lines)
-
-    def noise(self, noises: Sequence[np.ndarray]) -> np.ndarray:
-        """Each draw's noise, taken from its component's, dims (draw, query)."""
-        out = np.empty((len(self.component), noises[0].shape[1]))
-        for i, noise in enumerate(noises):
-            mine = self.component == i
-            out[mine] = noise[self.picks[mine, i]]
-        return out
 
 
-def blend(rule: Averaging, names: Sequence[str], sizes: Sequence[int], draws: int, seed: int) -> Blend:
-    """A blend of `draws` draws; `sizes` is the number of posterior draws of each law."""
+def blend(rule: Averaging, names: Sequence[str], sizes: Sequence[int], draws: int, seed: int) -> Pool:
+    """Every draw mixes all laws' log losses, in proportions from a Dirichlet distribution about the weights.
+
+    Made from the seed alone, whatever is asked, so that answers asked together or apart agree.
+
+    Parameters
+    ----------
+    sizes
+        Number of posterior draws of each law.
+    """
     rng = np.random.default_rng([seed, 199])
     weights = np.array([rule.weights[name] for name in names])
     weights = weights / weights.sum()
@@ -65,5 +66,18 @@ def blend(rule: Averaging, names: Sequence[str], sizes: Sequence[int], draws: in
     # A gamma shape of zero has no draws: a law of no weight keeps a share too small to matter.
     shares = rng.dirichlet(np.maximum(rule.concentration * weights, 1e-6), size=draws)
     component = (shares.cumsum(axis=1) > rng.random((draws, 1)) * shares.sum(axis=1, keepdims=True)).argmax(axis=1)
-    scale = rng.choice(rule.scales, p=rule.scale_weights, size=draws)
-    return Blend(picks, shares, component, scale, seed)
+    rows = np.arange(draws)
+    return Pool(tuple(Share(rows, picks[:, i], shares[:, i]) for i in range(len(names))), component)
+
+
+def mixture(weights: np.ndarray, sizes: Sequence[int], draws: int) -> Pool:
+    """Each draw of one law alone, as many of each as its weight asks for; weights have dims (law,) and sum to one."""
+    ends = np.round(np.cumsum(weights) * draws).astype(int)
+    parts, component, begin = [], np.empty(draws, int), 0
+    for i, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        end = max(begin, int(end))
+        picks = np.linspace(0, size - 1, end - begin).round().astype(int)
+        parts.append(Share(np.arange(begin, end), picks, np.ones(end - begin)))
+        component[begin:end] = i
+        begin = end
+    return Pool(tuple(parts), component)

@@ -12,12 +12,13 @@ from bayes_scaling.base.errors import Notice, UsageError
 from bayes_scaling.base.intervals import interval_value, weighted_quantile
 from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch, envelope
+from bayes_scaling.base.units import format_count
 from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.laws.registry import input_names
-from bayes_scaling.prediction.blending import blend
-from bayes_scaling.prediction.discrepancy import Distance, distance, outside
+from bayes_scaling.prediction.discrepancy import distance, outside
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
+from bayes_scaling.prediction.predictive import predictive
 from bayes_scaling.runs.runs import Runs
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 KINDS = ("new-run", "curve")
 # Decades of compute beyond the runs to which intervals were held against larger runs (docs/forecasts.md).
 TESTED = 2.0
+# Decades by which N or D may leave the runs further than compute does, and their ratio its range, without a word.
+LEAVING = 0.3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,8 +43,8 @@ class Forecast:
     kind
         "new-run" (with noise) or "curve" (the law's expectation).
     idata
-        `DataTree` with group `predictions`: `loss`, nats per token, dims (draw, query), with coordinates `law` and
-        `weight` along draw.
+        `DataTree` with group `predictions`: `loss`, nats per token, dims (draw, query), with coordinates `law` ("blend"
+        where a draw has several) and `weight`, all equal, along draw.
     decades_beyond
         log10 distance of each query beyond the runs in `flops`, `params`, `tokens`, dims (query,); zero inside.
     moments
@@ -76,7 +79,7 @@ class Forecast:
 
     def quantile(self, probs: Any) -> np.ndarray:
         """dims (prob, query)."""
-        return weighted_quantile(self.draws, probs, self.weights)
+        return weighted_quantile(self.draws, probs)
 
     def rows(self) -> list[dict[str, Any]]:
         """`forecasts[]` of the JSON, one entry a query."""
@@ -86,7 +89,7 @@ class Forecast:
                 "tokens": float(self.tokens[j]),
                 "flops": float(self.flops[j]),
                 "kind": self.kind,
-                **interval_value(self.draws[:, j], self.ci_prob, self.weights, self.moments),
+                **interval_value(self.draws[:, j], self.ci_prob, moments=self.moments),
                 "decades_beyond": {k: float(v[j]) for k, v in self.decades_beyond.items()},
                 "law_weights": dict(self.law_weights),
             }
@@ -146,29 +149,6 @@ def decades_beyond(runs: Runs, params: Any, tokens: Any, compute: ComputeModel =
     }
 
 
-def curve(fit: Fit, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The law's expected loss, dims (draw, query), from inputs with dims (query,)."""
-    p = {name: v[:, None] for name, v in fit.draws(*fit.law.parameters).items()}
-    x = {name: np.asarray(v, float)[None, :] for name, v in inputs.items()}
-    return np.asarray(fit.law.loss(p, x))
-
-
-def query_seeds(seed: Sequence[int], inputs: Mapping[str, np.ndarray]) -> list[list[int]]:
-    """One seed a query, from `seed` and the query's own inputs: a forecast does not depend on what else is asked."""
-    table = np.column_stack([np.asarray(inputs[name], "<f8") for name in sorted(inputs)])
-    return [[*seed, *row.view("<u4").tolist()] for row in np.ascontiguousarray(table)]
-
-
-def with_noise(fit: Fit, loss: np.ndarray, flops: np.ndarray, seeds: Sequence[Sequence[int]]) -> np.ndarray:
-    """One new run for each curve value: `loss` times exp(noise), dims (draw, query); `seeds` as in `query_seeds`."""
-    p = {name: v[:, None] for name, v in fit.draws(*fit.noise.parameters).items()}
-    decades = np.log10(flops)[None, :] - np.log10(fit.runs.flops).mean()
-    column = (len(loss), 1)
-    standard = np.concatenate([fit.noise.draw(np.random.default_rng(s), p, column) for s in seeds], axis=1)
-    # A heavy tail may throw e^700: capped where it cannot change a quantile anybody reads.
-    return np.asarray(loss * np.exp(np.clip(fit.noise.scale(p, decades) * standard, -50, 50)))
-
-
 @keywords(inputs=input_names)
 def forecast(
     fits: Fit | Ensemble | Sequence[Fit],
@@ -179,7 +159,7 @@ def forecast(
     weights: Sequence[float] | Mapping[str, float] | None = None,
     compute: ComputeModel = SIX_ND,
     ci_prob: float = 0.9,
-    random_seed: int = 0,
+    random_seed: int | None = None,
     **inputs: Any,
 ) -> Forecast:
     """Forecast the loss at given sizes.
@@ -192,6 +172,8 @@ def forecast(
         Counts, scalars or dims (query,).
     kind
         "new-run": one run, with noise; "curve": the law's expectation.
+    random_seed
+        Of the blend and the noise; that of the fits where None.
     inputs
         Further columns that a law names; other names are refused.
 
@@ -207,34 +189,26 @@ def forecast(
     if not (np.all(np.isfinite(n)) and np.all(np.isfinite(d)) and np.all(n > 0) and np.all(d > 0)):
         raise UsageError("params and tokens of a forecast must be positive counts, such as params=70e9,tokens=1.4e12.")
     watch = Stopwatch()
-    flops = np.asarray(compute.flops(n, d))
-    columns = {
-        "params": n,
-        "tokens": d,
-        **{k: np.broadcast_to(np.asarray(v, float), n.shape) for k, v in inputs.items()},
-    }
-    runs = group.fits[0].runs
-    curves, news = [], []
-    for i, fit in enumerate(group.fits):
-        missing = [name for name in fit.law.inputs if name not in columns]
+    for fit in group.fits:
+        missing = [name for name in fit.law.inputs if name not in {"params", "tokens", *inputs}]
         if missing:
             raise UsageError(f"Law '{fit.law.name}' also needs {', '.join(missing)} for a forecast.")
-        loss = curve(fit, {name: columns[name] for name in fit.law.inputs})
-        curves.append(loss)
-        if kind == "new-run":
-            news.append(with_noise(fit, loss, flops, query_seeds([random_seed, 101, i], columns)))
+    worlds = predictive(group, compute=compute, random_seed=random_seed, needs="a forecast", inputs=inputs)
+    further = {k: np.broadcast_to(np.asarray(v, float), n.shape) for k, v in inputs.items()}
+    losses = worlds.at(n, d, further=further)
+    runs = group.fits[0].runs
     return Forecast(
         params=n,
         tokens=d,
-        flops=flops,
+        flops=np.asarray(compute.flops(n, d)),
         kind=kind,
-        idata=_joined(group, curves, news, distance(runs, n, d, compute), random_seed),
+        idata=_tree(losses.new_runs() if kind == "new-run" else losses.curve, worlds.law_of),
         decades_beyond=decades_beyond(runs, n, d, compute),
         law_weights=group.law_weights,
         weights_from=group.basis,
-        moments=kind == "curve" or all(f.noise.finite_mean for f in group.fits),
+        moments=kind == "curve" or losses.finite_mean,
         ci_prob=ci_prob,
-        random_seed=random_seed,
+        random_seed=worlds.random_seed,
         runs_sha256=runs.sha256,
         notices=(*group.notices, *far(distance(runs, n, d, compute).flops)),
         seconds=watch.seconds,
@@ -255,23 +229,34 @@ def far(decades: np.ndarray) -> tuple[Notice, ...]:
     return (Notice("far", text),)
 
 
-def _joined(
-    group: Ensemble, curves: Sequence[np.ndarray], news: Sequence[np.ndarray], where: Distance, seed: int
-) -> DataTree:
-    """One set of draws from those of each law, each with dims (its draw, query): blended under a validated rule, else
-    a mixture with each draw's law and weight beside it. `news` is empty where the curve is asked for."""
+def leaving(runs: Runs, params: float, tokens: float, compute: ComputeModel = SIX_ND) -> tuple[Notice, ...]:
+    """What is to be said of a plan whose size, tokens or shape the runs do not speak of."""
+    where = distance(runs, np.array([params]), np.array([tokens]), compute)
+    ratio, known = tokens / params, runs.tokens / runs.params
+    low, high = float(known.min()), float(known.max())
+    strange = []
+    if where.params[0] > LEAVING:
+        strange.append(f"{format_count(params)} parameters (the runs have {_span(runs.params)})")
+    if where.tokens[0] > LEAVING:
+        strange.append(f"{format_count(tokens)} tokens (the runs have {_span(runs.tokens)})")
+    if not low / 10**LEAVING <= ratio <= high * 10**LEAVING:
+        strange.append(f"{ratio:.2g} tokens a parameter (the runs have {low:.2g} to {high:.2g})")
+    if not strange:
+        return ()
+    text = (
+        f"The plan of {format_count(params)} parameters on {format_count(tokens)} tokens leaves the runs: "
+        f"{'; '.join(strange)}. No run has tested the laws there."
+    )
+    return (Notice("outside_runs", text),)
+
+
+def _span(counts: np.ndarray) -> str:
+    return f"{format_count(float(counts.min()))} to {format_count(float(counts.max()))}"
+
+
+def _tree(loss: np.ndarray, law: np.ndarray) -> DataTree:
     import xarray as xr
 
-    if group.averaging is None:
-        loss, law, weight = np.concatenate(news or curves), group.draw_laws.astype(str), group.draw_weights
-    else:
-        names = [f.law.name for f in group.fits]
-        sizes = [f.n_draws for f in group.fits]
-        mixed = blend(group.averaging, names, sizes, max(sizes), seed)
-        log_loss = mixed.log_curve([np.log(c) for c in curves], where)
-        if news:
-            log_loss = log_loss + mixed.noise([np.log(new / c) for new, c in zip(news, curves, strict=True)])
-        loss = np.exp(log_loss)
-        law, weight = np.full(len(loss), "blend"), np.full(len(loss), 1 / len(loss))
-    data = xr.Dataset({"loss": (("draw", "query"), loss)}, coords={"law": ("draw", law), "weight": ("draw", weight)})
-    return xr.DataTree.from_dict({"predictions": data})
+    weight = np.full(len(loss), 1 / len(loss))
+    coords = {"law": ("draw", law.astype(str)), "weight": ("draw", weight)}
+    return xr.DataTree.from_dict({"predictions": xr.Dataset({"loss": (("draw", "query"), loss)}, coords=coords)})

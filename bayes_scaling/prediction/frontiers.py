@@ -8,24 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayes_scaling.base.errors import Notice, UsageError
+from bayes_scaling.base.errors import InfeasibleError, Notice, UsageError
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch, envelope
+from bayes_scaling.base.units import format_flop
 from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
+from bayes_scaling.prediction.best_sizes import best_sizes, exponents_at
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
-from bayes_scaling.prediction.forecasting import decades_beyond, far, forecast
-from bayes_scaling.prediction.misplacement import Misplacement
-from bayes_scaling.prediction.optimum import optimal_params
+from bayes_scaling.prediction.forecasting import decades_beyond, far
+from bayes_scaling.prediction.misplacement import USUAL, Misplacement
+from bayes_scaling.prediction.predictive import Predictive, predictive
 
 if TYPE_CHECKING:
     import pandas as pd
     from xarray import DataTree
 
-# The local exponent is the slope of log N* across this factor of compute around each budget.
-EXPONENT_STEP = 1.05
 FLATNESS = 0.005
+# Draws on which the range of sizes near the best is looked for.
+FLAT_DRAWS = 500
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,9 +40,9 @@ class Frontier:
         Budgets, FLOP, dims (budget,).
     idata
         `DataTree` with group `frontier`: `params`, `tokens`, `tokens_per_param`, `loss`, `exponent_params`, dims (draw,
-        budget), with coordinates `law` and `weight` along draw. The loss is the curve of the draw's law at its own
-        optimum; of an average validated forward it is the curve that `forecast` gives at the median allocation, and
-        not paired with the draw's law.
+        budget), with coordinates `law` ("blend" where a draw has several) and `weight`, all equal, along draw. The loss
+        is that of the draw at its own best size, without noise: a forecast at one size lies above it by what not
+        knowing the best size costs.
     decades_beyond
         How far each budget, and the median optimum's N and D, lie outside the runs, dims (budget,).
     flat
@@ -76,9 +78,8 @@ class Frontier:
         return self.idata["frontier"]["weight"].to_numpy()
 
     def _value(self, name: str, j: int) -> dict[str, Any]:
-        draws, weights = self.draws(name)[:, j], self.weights
-        inside = np.isfinite(draws)  # a draw without an interior optimum has no N*
-        return interval_value(draws[inside], self.ci_prob, weights[inside])
+        draws = self.draws(name)[:, j]
+        return interval_value(draws[np.isfinite(draws)], self.ci_prob)  # a draw without an optimum has no N*
 
     def rows(self) -> list[dict[str, Any]]:
         """`frontier[]` of the JSON, one entry a budget."""
@@ -157,6 +158,7 @@ def frontier(
     ci_prob: float = 0.9,
     method: str = "auto",
     laws_alone: bool = False,
+    random_seed: int | None = None,
 ) -> Frontier:
     """The compute-optimal allocation at each budget.
 
@@ -175,11 +177,15 @@ def frontier(
         See `optimum.optimal_params`.
     laws_alone
         Leave that discrepancy out.
+    random_seed
+        Of the blend; that of the fits where None.
 
     Raises
     ------
     UsageError
         If a budget is not positive, or a law needs inputs besides params and tokens.
+    InfeasibleError
+        Where no draw has a best size.
     """
     group = ensemble(fits, weights)
     c = np.atleast_1d(np.asarray(budgets, float))
@@ -190,93 +196,80 @@ def frontier(
         if extra:
             raise UsageError(f"Law '{fit.law.name}' has no frontier in params and tokens alone: it needs {extra}.")
     watch = Stopwatch()
-    runs, seed = group.fits[0].runs, group.fits[0].settings.random_seed
-    around = np.concatenate([c, c * EXPONENT_STEP, c / EXPONENT_STEP])
-    sizes = [optimal_params(f.law, f.draws(*f.law.parameters), around, compute, method) for f in group.fits]
-    n = np.concatenate(sizes)
-    size = None if laws_alone or group.averaging is None else Misplacement()
-    if size is not None:
-        n = size.shifted(n, runs, around, compute, seed)
-    n, up, down = np.split(n, 3, axis=1)
+    size = None if laws_alone else USUAL
+    worlds = predictive(group, compute=compute, random_seed=random_seed, misplacement=size, needs="a frontier")
+    best = best_sizes(worlds, c, method)
+    if np.any(best.missing == 1):
+        raise InfeasibleError(no_optimum([f.law.name for f in group.fits], float(c[np.argmax(best.missing)])))
+    n = best.params
     d = compute.tokens(n, c[None, :])
     middle = np.nanmedian(n, axis=0)
     joined = {
         "params": n,
         "tokens": d,
         "tokens_per_param": d / n,
-        "loss": _own(group, sizes, c, compute) if size is None else _foretold(group, middle, c, compute, seed),
-        "exponent_params": np.log(up / down) / (2 * np.log(EXPONENT_STEP)),
+        "loss": np.exp(best.log_loss),
+        "exponent_params": exponents_at(worlds, c, best, method),
     }
-    beyond = decades_beyond(runs, middle, compute.tokens(middle, c), compute)
-    flat = _flat(group, c, middle, compute)
+    beyond = decades_beyond(worlds.runs, middle, compute.tokens(middle, c), compute)
     return Frontier(
         flops=c,
-        idata=_tree(joined, group),
+        idata=_tree(joined, worlds),
         decades_beyond=beyond,
-        flat=flat,
+        flat=_flat(worlds, c, middle),
         law_weights=group.law_weights,
         weights_from=group.basis,
         ci_prob=ci_prob,
-        runs_sha256=runs.sha256,
-        random_seed=seed,
+        runs_sha256=worlds.runs.sha256,
+        random_seed=worlds.random_seed,
         compute=compute.title,
-        notices=(*group.notices, *far(beyond["flops"])),
+        notices=(*group.notices, *far(beyond["flops"]), *missing_optima(best.missing)),
         seconds=watch.seconds,
         cached=cached_laws(group.fits),
-        misplacement=size,
+        misplacement=worlds.misplacement,
     )
 
 
-def _own(group: Ensemble, sizes: Sequence[np.ndarray], flops: np.ndarray, compute: ComputeModel) -> np.ndarray:
-    """The curve of each draw's law at its own optimum, dims (draw, budget); `sizes` begin with those budgets."""
-    out = []
-    for fit, own in zip(group.fits, sizes, strict=True):
-        n = own[:, : len(flops)]
-        values = {k: v[:, None] for k, v in fit.draws(*fit.law.parameters).items()}
-        out.append(np.asarray(fit.law.loss(values, {"params": n, "tokens": compute.tokens(n, flops[None, :])})))
-    return np.concatenate(out)
+def no_optimum(names: Sequence[str], flops: float) -> str:
+    """What to say where no draw has a best size under the laws named."""
+    laws = " and ".join(f"'{name}'" for name in names)
+    return (
+        f"There is no best size at {format_flop(flops)} FLOP under {laws}: along the curve of equal compute the loss "
+        "is the same everywhere, or falls to its end. Ask for the loss of given sizes (forecast), or take a law in "
+        "which both parameters and tokens have a price."
+    )
 
 
-def _foretold(group: Ensemble, params: np.ndarray, flops: np.ndarray, compute: ComputeModel, seed: int) -> np.ndarray:
-    """What `forecast` draws of the averaged curve at one allocation a budget, dims (draw, budget): as many draws as the
-    laws have together, each law's share of them the same set. NaN where there is no allocation."""
-    known = np.isfinite(params)
-    loss = np.full((max(fit.n_draws for fit in group.fits), len(flops)), np.nan)
-    if known.any():
-        n = params[known]
-        at = {"params": n, "tokens": compute.tokens(n, flops[known])}
-        loss[:, known] = forecast(group, **at, kind="curve", compute=compute, random_seed=seed).draws
-    return np.concatenate([np.resize(loss, (fit.n_draws, len(flops))) for fit in group.fits])
+def missing_optima(missing: np.ndarray) -> tuple[Notice, ...]:
+    """A word where some draws have no best size; `missing` is their share, dims (budget,)."""
+    most = float(np.max(missing, initial=0.0))
+    if most == 0:
+        return ()
+    share = f"{most:.0%}" if most >= 0.01 else "Under 1 %"
+    text = f"{share} of the draws have no best size: intervals of the best size rest on the others."
+    return (Notice("no_optimum", text),)
 
 
-def _tree(joined: Mapping[str, np.ndarray], group: Ensemble) -> DataTree:
+def _tree(joined: Mapping[str, np.ndarray], worlds: Predictive) -> DataTree:
     import xarray as xr
 
     data = xr.Dataset(
         {name: (("draw", "budget"), values) for name, values in joined.items()},
-        coords={"law": ("draw", group.draw_laws.astype(str)), "weight": ("draw", group.draw_weights)},
+        coords={
+            "law": ("draw", worlds.law_of.astype(str)),
+            "weight": ("draw", np.full(worlds.n_draws, 1 / worlds.n_draws)),
+        },
     )
     return xr.DataTree.from_dict({"frontier": data})
 
 
-def expected_loss(group: Ensemble, params: np.ndarray, tokens: np.ndarray, most: int = 500) -> np.ndarray:
-    """Average over laws and (thinned) draws of the curve, dims as `params`."""
-    total = np.zeros(np.shape(params))
-    for fit, w in zip(group.fits, group.weights, strict=True):
-        if w > 0:
-            step = max(1, fit.n_draws // most)
-            p = {k: v[::step, None] for k, v in fit.draws(*fit.law.parameters).items()}
-            x = {"params": np.ravel(params)[None, :], "tokens": np.ravel(tokens)[None, :]}
-            total += w * np.asarray(fit.law.loss(p, x)).mean(axis=0).reshape(np.shape(params))
-    return total
-
-
-def _flat(group: Ensemble, c: np.ndarray, centre: np.ndarray, compute: ComputeModel) -> np.ndarray:
+def _flat(worlds: Predictive, c: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    few = worlds.thinned(FLAT_DRAWS)
     ratio = np.exp(np.linspace(-np.log(100), np.log(100), 401))
     out = np.empty((len(c), 2))
     for j, budget in enumerate(c):
         n = centre[j] * ratio
-        loss = expected_loss(group, n, compute.tokens(n, budget))
+        loss = few.loss(n, worlds.compute.tokens(n, budget)).mean(axis=0)
         good = n[loss <= loss.min() * (1 + FLATNESS)]
         out[j] = good.min(), good.max()
     return out

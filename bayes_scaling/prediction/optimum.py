@@ -15,6 +15,8 @@ from bayes_scaling.laws.law import ScalingLaw
 # The search runs over log N between a thousand parameters and a thousand tokens; nobody trains outside that.
 SMALLEST_PARAMS, SMALLEST_TOKENS = 1e3, 1e3
 BISECTIONS = 60
+# By what share of the loss it must rise that factor of size either side of a minimum.
+LEAST_RISE, FACTOR = 1e-9, 3.0
 
 
 def optimal_params(
@@ -50,7 +52,20 @@ def optimal_params(
     draws = {k: np.asarray(values[k], float) for k in law.parameters}
     low = np.full_like(budgets, np.log(SMALLEST_PARAMS))
     high = np.log(compute.tokens(SMALLEST_TOKENS, budgets))  # 6 N D is symmetric: the N that leaves that many tokens
-    return np.asarray(search(draws, budgets, low, high))
+    found = np.asarray(search(draws, budgets, low, high))
+    return np.where(_rises(law, draws, found, budgets, compute), found, np.nan)
+
+
+def _rises(
+    law: ScalingLaw, values: Mapping[str, np.ndarray], params: np.ndarray, budgets: np.ndarray, compute: ComputeModel
+) -> np.ndarray:
+    """Whether the loss rises either side: a law of N·D alone is flat, and its search ends anywhere."""
+    column = {k: v[:, None] for k, v in values.items()}
+    low, at, high = (
+        np.asarray(law.loss(column, {"params": n, "tokens": compute.tokens(n, budgets[None, :])}))
+        for n in (params / FACTOR, params, params * FACTOR)
+    )
+    return np.asarray(np.minimum(low, high) - at > LEAST_RISE * at)
 
 
 _SEARCHES: dict[str, Any] = {}

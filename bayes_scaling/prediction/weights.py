@@ -22,6 +22,9 @@ TEMPER = 0.6
 CONCENTRATION = 8.0
 SCALES = np.array([0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08])
 SCALE_MEDIAN, SCALE_SIGMA = 0.005, 1.4
+# How laws are pooled wherever something is said of runs not made, "blend" or "mixture": by held-out runs and best sizes
+# (docs/forecasts.md, "Blend or mixture").
+POOLING = "blend"
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def validated_average(fits: Sequence[Fit], *, random_seed: int = 0) -> tuple[Ens
     """The ensemble of fits of one table, weighed by forward validation, and the validation itself."""
     laws = [f.law for f in fits]
     validation = validate_forward(fits[0].runs, laws, noise=fits[0].noise, random_seed=random_seed)
-    told = validation_notices(validation, law_scores(validation, random_seed))
+    told = validation_notices(validation, law_scores(validation))
     return validated(fits, learn(validation, laws), told), validation
 
 

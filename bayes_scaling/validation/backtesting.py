@@ -20,11 +20,11 @@ from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.laws.registry import laws_or_standard
-from bayes_scaling.prediction.blending import blend
+from bayes_scaling.prediction.predictive import pooled
 from bayes_scaling.prediction.weights import Averaging
 from bayes_scaling.runs.loading import as_runs
 from bayes_scaling.runs.runs import Runs
-from bayes_scaling.validation.forward import BIN_WIDTH, Validation, bins, validate_forward
+from bayes_scaling.validation.forward import BIN_WIDTH, Validation, bins, losses_of, validate_forward
 from bayes_scaling.validation.learning import learn
 from bayes_scaling.validation.misfits import cells, law_scores, misfit, validation_notices
 from bayes_scaling.validation.scores import Scores, joined, score, summary
@@ -230,7 +230,7 @@ def judge(validation: Validation, laws: Sequence[ScalingLaw], *, random_seed: in
     return Backtest(
         runs=validation.runs,
         validation=validation,
-        scores={AVERAGE: tuple(averaged), **law_scores(validation, random_seed)},
+        scores={AVERAGE: tuple(averaged), **law_scores(validation)},
         rules=tuple(rules),
         rule=learn(validation, laws),
         random_seed=random_seed,
@@ -239,9 +239,7 @@ def judge(validation: Validation, laws: Sequence[ScalingLaw], *, random_seed: in
 
 def averaged_draws(validation: Validation, k: int, rule: Averaging, seed: int) -> np.ndarray:
     """Loss draws of fold k's test runs under an averaging rule, dims (draw, run)."""
-    parts = [validation.predictions[name][k] for name in validation.laws]
-    mixed = blend(rule, validation.laws, [len(p.log_curve) for p in parts], BLEND_DRAWS, seed + k)
-    noises = [p.new_runs(np.random.default_rng([seed, 311, k, i])) for i, p in enumerate(parts)]
-    return np.asarray(
-        np.exp(mixed.log_curve([p.log_curve for p in parts], validation.distances[k]) + mixed.noise(noises))
-    )
+    fold = validation.folds[k]
+    laws = [validation.predictions[name][k].drawn for name in validation.laws]
+    worlds = pooled(laws, validation.runs.subset(fold.train), rule, draws=BLEND_DRAWS, random_seed=seed + k)
+    return losses_of(worlds, validation.runs.subset(fold.test)).new_runs()

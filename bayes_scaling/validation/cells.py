@@ -17,7 +17,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from bayes_scaling.prediction.discrepancy import Distance
-from bayes_scaling.validation.forward import Predicted, bins
+from bayes_scaling.prediction.losses import Losses
+from bayes_scaling.validation.forward import bins
 
 # The shift's likelihood is tabulated this many standard errors to either side, in that many points.
 REACH, POINTS = 15.0, 301
@@ -26,7 +27,7 @@ ANOMALY, ANOMALY_SD = 0.05, 0.05
 
 
 def cell_scores(
-    prediction: Predicted, log_loss: np.ndarray, where: Distance, decades: np.ndarray, scales: np.ndarray
+    prediction: Losses, log_loss: np.ndarray, where: Distance, decades: np.ndarray, scales: np.ndarray
 ) -> np.ndarray:
     """Log score of each cell under each discrepancy scale, dims (cell, scale).
 
@@ -46,15 +47,16 @@ def cell_scores(
 
 
 def _score(
-    prediction: Predicted, log_loss: np.ndarray, where: Distance, mine: np.ndarray, scales: np.ndarray
+    prediction: Losses, log_loss: np.ndarray, where: Distance, mine: np.ndarray, scales: np.ndarray
 ) -> np.ndarray:
     curve = prediction.log_curve[:, mine]
     middle = curve.mean(axis=0)
-    p = {k: np.median(v, axis=0)[None] for k, v in prediction.noise_values.items()}
+    (scatter_of,) = prediction.scatters  # one law's
+    p = {k: np.median(v, axis=0)[None] for k, v in scatter_of.values.items()}
     scale = np.median(prediction.scale[:, mine], axis=0)
     residual = log_loss[mine] - middle
-    shift, error = _shift(residual, scale, lambda z: np.asarray(prediction.noise.logpdf(z, p)))
-    scatter = (np.asarray(prediction.noise.logpdf(((residual - shift) / scale)[None], p))[0] - np.log(scale)).mean()
+    shift, error = _shift(residual, scale, lambda z: np.asarray(scatter_of.noise.logpdf(z, p)))
+    scatter = (np.asarray(scatter_of.noise.logpdf(((residual - shift) / scale)[None], p))[0] - np.log(scale)).mean()
     # Each draw has its own shift; a scale adds the discrepancy of the cell's distance to the error of the shift seen.
     miss = shift - (curve.mean(axis=1) - middle.mean())
     variance = error**2 + scales**2 * (where.length[mine] ** 2).mean()

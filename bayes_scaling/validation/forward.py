@@ -16,10 +16,13 @@ from bayes_scaling.engine.model import columns, specify_all
 from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.inference.sampling import Draws, sample_tables
+from bayes_scaling.laws.compute import SIZES
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.prediction.discrepancy import Distance, distance
+from bayes_scaling.prediction.losses import Losses
+from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
 from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.folds import Fold, forward_folds
 
@@ -29,48 +32,39 @@ BIN_WIDTH = 0.3
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
-    """One law's draws for a set of runs it was not fitted to.
+class Foretold:
+    """What one law, fitted below a cut, says of the runs above it.
 
     Parameters
     ----------
-    log_curve
-        Log of the law's expected loss, dims (draw, run).
-    noise, noise_values
-        The noise model and its parameters, dims (draw, 1).
-    scale
-        Scale of log loss, dims (draw, run).
+    drawn
+        Its posterior draws.
+    losses
+        Of the runs, the law believed as it stands, dims (draw, run).
     verdict
         Of the fit.
     """
 
-    log_curve: np.ndarray
-    noise: Noise
-    noise_values: Mapping[str, np.ndarray]
-    scale: np.ndarray
+    drawn: LawDraws
+    losses: Losses
     verdict: str
-
-    def new_runs(self, rng: np.random.Generator) -> np.ndarray:
-        """Noise of one new run for each draw and query, log nats, dims (draw, run)."""
-        standard = self.noise.draw(rng, self.noise_values, self.scale.shape)
-        return np.asarray(np.clip(self.scale * standard, -50, 50))
-
-    def of(self, mine: np.ndarray) -> Predicted:
-        """Some of the runs; `mine` has dims (run,)."""
-        return Predicted(self.log_curve[:, mine], self.noise, self.noise_values, self.scale[:, mine], self.verdict)
 
 
 def predicted(
     law: ScalingLaw, noise: Noise, values: Mapping[str, np.ndarray], verdict: str, train: Runs, queries: Runs
-) -> Predicted:
-    """A law's draws for `queries`; `values` has dims (draw,)."""
-    column = {k: np.asarray(v, float)[:, None] for k, v in values.items()}
-    frame = columns(law, noise, queries)
-    loss = law.loss({k: column[k] for k in law.parameters}, {k: frame[k][None] for k in law.inputs})
-    decades = np.log10(queries.flops) - np.log10(train.flops).mean()
-    own = {k: column[k] for k in noise.parameters}
-    scale = np.sqrt(np.broadcast_to(noise.scale(own, decades[None]), loss.shape) ** 2 + frame["log_loss_sd"][None] ** 2)
-    return Predicted(np.log(loss), noise, own, scale, verdict)
+) -> Foretold:
+    """Of `queries`; `values` has dims (draw,)."""
+    drawn = LawDraws(law, noise, values)
+    return Foretold(drawn, losses_of(pooled([drawn], train), queries), verdict)
+
+
+def losses_of(worlds: Predictive, queries: Runs) -> Losses:
+    """Of runs that were made, at their own sizes, columns and compute, dims (draw, run)."""
+    frames = [columns(m.law, m.noise, queries) for m in worlds.members]
+    named = {name for m in worlds.members for name in m.law.inputs} - set(SIZES)
+    further = {name: frame[name] for frame in frames for name in named & set(frame)}
+    sd = frames[0]["log_loss_sd"]
+    return worlds.at(queries.params, queries.tokens, flops=queries.flops, loss_sd=sd, further=further)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +78,7 @@ class Validation:
     laws
         Their names.
     predictions
-        By law: one `Predicted` a fold, of the fold's test runs.
+        By law: one a fold, of the fold's test runs.
     distances
         One a fold, of its test runs from its training runs.
     """
@@ -92,7 +86,7 @@ class Validation:
     runs: Runs
     folds: tuple[Fold, ...]
     laws: tuple[str, ...]
-    predictions: Mapping[str, tuple[Predicted, ...]]
+    predictions: Mapping[str, tuple[Foretold, ...]]
     distances: tuple[Distance, ...]
 
     def log_loss(self, fold: int) -> np.ndarray:
@@ -125,7 +119,7 @@ def validate_forward(
 ) -> Validation:
     """Fit every law below every cut and predict the runs above it."""
     folds = tuple(forward_folds(runs))
-    predictions: dict[str, tuple[Predicted, ...]] = {}
+    predictions: dict[str, tuple[Foretold, ...]] = {}
     settings = Settings(draws=FOLD_DRAWS, chains=FOLD_CHAINS, random_seed=random_seed)
     trains = [runs.subset(f.train) for f in folds]
     tests = [runs.subset(f.test) for f in folds]

@@ -32,7 +32,7 @@ def learn(
     for k, inside in known:
         decades, seen = validation.folds[k].decades[inside], validation.log_loss(k)[inside]
         for i, law in enumerate(laws):
-            prediction = validation.predictions[law.name][k].of(inside)
+            prediction = validation.predictions[law.name][k].losses.of(inside)
             scores = cell_scores(prediction, seen, validation.distances[k].of(inside), decades, SCALES)
             total[i] += scores.mean(axis=0)
         cells += len(scores)

@@ -16,15 +16,14 @@ from bayes_scaling.validation.scores import Scores, joined, score, summary
 MISFIT_COVERAGE = 0.75
 
 
-def law_scores(validation: Validation, random_seed: int = 0) -> dict[str, tuple[Scores, ...]]:
+def law_scores(validation: Validation) -> dict[str, tuple[Scores, ...]]:
     """Scores of each law, believed as it stands, one `Scores` a fold."""
     found: dict[str, tuple[Scores, ...]] = {}
     for name in validation.laws:
         parts = []
         for k, fold in enumerate(validation.folds):
-            p = validation.predictions[name][k]
-            noise = p.new_runs(np.random.default_rng([random_seed, 307, k]))
-            parts.append(score(np.exp(p.log_curve + noise), validation.runs.loss[fold.test]))
+            seen = validation.predictions[name][k].losses.new_runs()
+            parts.append(score(seen, validation.runs.loss[fold.test]))
         found[name] = tuple(parts)
     return found
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bayes_scaling.decisions.request import Request
     from bayes_scaling.decisions.result import Decision
 
+UNATTAINABLE = 3
 _PLAN = "Write for example --plan params=7B,tokens=1T or --plan params=7B,tokens=1T,price=2e6,name=small."
 
 
@@ -111,7 +112,8 @@ def run(arguments: argparse.Namespace) -> int:
     result = source.mark(result, "decision", spent)
     body = result.to_dict()
     body["seconds"] |= parts
-    return output.emit(arguments, body, _text(result))
+    code = output.emit(arguments, body, _text(result))
+    return UNATTAINABLE if result.unattainable and code == 0 else code
 
 
 def _request(arguments: argparse.Namespace) -> Request:
@@ -266,15 +268,22 @@ def _assurance(result: Decision) -> list[str | output.Table]:
     assert a is not None
     body = a.to_dict(result.ci_prob)
     plan = f"{format_count(a.params)} parameters, {format_count(a.tokens)} tokens"
+    points = body["curve"]
+    shown = points[:: max(1, len(points) // 8)]
+    rows = [[format_flop(p["flops"]), f"{p['probability']:.3f}"] for p in shown]
+    table = output.Table(["FLOP", "p target"], rows, left=0)
+    if a.flops is None:
+        text = (
+            f"Assurance: none. The surest budget, {format_flop(a.spent)} FLOP ({plan}), reaches {a.target_loss:g} with "
+            f"probability {a.attained:.3f} ± {_error(a.attained_mcse)}."
+        )
+        return [text, table]
     text = (
         f"Assurance: {format_flop(a.flops)} FLOP ({plan}) "
         f"reach {a.target_loss:g} with probability {a.attained:.3f} ± {_error(a.attained_mcse)}; expected overspend "
         f"{100 * body['overspend_share']:.0f} % against knowing the truth."
     )
-    points = body["curve"]
-    shown = points[:: max(1, len(points) // 8)]
-    rows = [[format_flop(p["flops"]), f"{p['probability']:.3f}"] for p in shown]
-    return [text, output.Table(["FLOP", "p target"], rows, left=0)]
+    return [text, table]
 
 
 def _serving(result: Decision) -> list[str | output.Table]:

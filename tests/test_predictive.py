@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from by_hand import HOFFMANN, POINTS, by_hand, loss_at
@@ -9,12 +11,12 @@ from by_hand import HOFFMANN, POINTS, by_hand, loss_at
 import bayes_scaling as bs
 from bayes_scaling.prediction.ensemble import ensemble
 from bayes_scaling.prediction.forecasting import forecast
-from bayes_scaling.prediction.outcomes import outcomes
+from bayes_scaling.prediction.predictive import predictive
 
 
-def test_outcomes_are_the_draws_of_the_forecast(blend):
+def test_its_draws_are_those_of_the_forecast(blend):
     n, d = np.array([1e9, 70e9, 4e11]), np.array([2e10, 1.4e12, 1e12])
-    worlds = outcomes(blend, random_seed=5)
+    worlds = predictive(blend, random_seed=5)
     told = forecast(blend, params=n, tokens=d, kind="curve", random_seed=5)
     np.testing.assert_allclose(worlds.loss(n, d), told.draws, rtol=1e-12)
     # Each draw with plans of its own: the same numbers where the plans are the same.
@@ -48,31 +50,29 @@ def test_a_mixture_has_as_many_draws_of_each_law_as_it_weighs(tiny_runs):
         by_hand(tiny_runs, HOFFMANN, draws=400),
         by_hand(tiny_runs, POINTS["coupled"], law="coupled", draws=1000),
     )
-    worlds = outcomes(ensemble([low, high], [0.25, 0.75]))
+    worlds = predictive(ensemble([low, high], [0.25, 0.75]))
     assert [len(m.rows) for m in worlds.members] == [250, 750]
     loss = worlds.loss([7e9], [1e11])[:, 0]
     assert np.mean(np.isclose(loss, loss_at(HOFFMANN, 7e9, 1e11))) == 0.25
 
 
 def test_the_probability_of_a_target_counts_the_noise(cloud):
-    worlds = outcomes(cloud)
+    worlds = predictive(cloud)
     n, d = [4e10], [4e12]
-    curve = worlds.log_curve(n, d)
-    hit, miss = worlds.p_below(1.95, curve, 6 * 4e10 * 4e12)
+    losses = worlds.at(n, d)
+    hit, miss = losses.p_below(1.95)
     seen = forecast(cloud, params=n, tokens=d, random_seed=9).draws[:, 0]
     assert hit.mean() == pytest.approx((seen <= 1.95).mean(), abs=4 * 0.5 / np.sqrt(len(seen)))
     np.testing.assert_allclose(hit + miss, 1, atol=1e-12)
-    mine = worlds.new_run(curve, 6 * 4e10 * 4e12)[:, 0]
+    mine = losses.with_one_luck([3])[:, 0]
     assert (mine <= 1.95).mean() == pytest.approx(hit.mean(), abs=4 * 0.5 / np.sqrt(len(seen)))
 
 
 def test_the_discrepancy_cancels_between_plans_of_equal_compute(blend):
     """Inside the runs' range of N and D, and along C, it moves every plan alike."""
-    worlds = outcomes(blend)
+    worlds = predictive(blend)
     n = np.array([4e9, 8e9])  # neither N nor D is further from the runs than C is
     d = 1e22 / (6 * n)
-    shift = worlds.log_curve(n, d) - outcomes(blend).__class__(
-        **{**vars(worlds), "slopes": np.zeros_like(worlds.slopes)}
-    ).log_curve(n, d)
+    shift = worlds.log_curve(n, d) - replace(worlds, slopes=np.zeros_like(worlds.slopes)).log_curve(n, d)
     assert shift.std() > 0.001
     np.testing.assert_allclose(shift[:, 0], shift[:, 1], atol=1e-12)

@@ -1,0 +1,33 @@
+"""The lowest expected regret: loss above that of each draw's own best plan.
+
+Its plan is always that of the expected loss, since what knowing the truth would give is the same for every plan. The
+regret of that plan is the value of perfect knowledge (Raiffa and Schlaifer, 1961).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bayes_scaling.decisions.rules.rule import Question, Rule, mcse
+from bayes_scaling.prediction.losses import Losses
+
+
+def regrets(losses: Losses, asked: Question) -> np.ndarray:
+    """dims (draw, plan)."""
+    assert asked.best is not None
+    return np.asarray(losses.curve - asked.best[:, None])
+
+
+def objective(losses: Losses, asked: Question) -> np.ndarray:
+    return np.asarray(losses.curve.mean(axis=0))
+
+
+def value(losses: Losses, asked: Question) -> np.ndarray:
+    return np.asarray(regrets(losses, asked).mean(axis=0))
+
+
+def error(losses: Losses, asked: Question) -> np.ndarray:
+    return mcse(regrets(losses, asked))
+
+
+RULE = Rule("regret", "lowest expected regret", 50, objective, value, error, as_rule="expected")
