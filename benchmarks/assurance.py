@@ -33,7 +33,8 @@ from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.fleets.calibration import prior_values, simulated_frame
 from bayes_scaling.inference.sampling import Draws, sample_tables
-from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
+from bayes_scaling.prediction.drawing import LawDraws, pooled
+from bayes_scaling.prediction.predictive import Predictive
 
 AHEAD = 10.0
 CHUNK = 25

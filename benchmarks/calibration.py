@@ -31,8 +31,8 @@ from bayes_scaling.engine.program import program_for
 from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.inference.sampling import sample_tables
 from bayes_scaling.laws.registry import STANDARD, get_law
+from bayes_scaling.prediction.drawing import pooled
 from bayes_scaling.prediction.misplacement import USUAL, Misplacement
-from bayes_scaling.prediction.predictive import pooled
 from bayes_scaling.prediction.weights import POOLING, Averaging
 from bayes_scaling.validation.forward import Foretold, flat, losses_of, predicted, validate_forward
 from bayes_scaling.validation.learning import learn

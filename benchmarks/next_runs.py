@@ -32,8 +32,8 @@ from bayes_scaling.engine.tables import Table, padded_length
 from bayes_scaling.experiments.candidates import Box, Candidates
 from bayes_scaling.experiments.selection import best_batch
 from bayes_scaling.inference.sampling import sample_tables
+from bayes_scaling.prediction.drawing import LawDraws, pooled
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.predictive import LawDraws, pooled
 from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.forward import flat
 

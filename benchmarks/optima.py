@@ -37,9 +37,9 @@ from splits import _best
 from bayes_scaling import average, load_runs
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.prediction.best_sizes import best_sizes
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import Ensemble
 from bayes_scaling.prediction.misplacement import DEGREES, OFFSET, SLOPE, Misplacement
-from bayes_scaling.prediction.predictive import predictive
 from bayes_scaling.prediction.weights import POOLING
 
 NEAR, LARGEST_ERROR = np.log(6), 0.2

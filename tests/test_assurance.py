@@ -9,12 +9,13 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from bayes_scaling.base.errors import InfeasibleError
-from bayes_scaling.decisions.assurance import assure, budget_grid, trace
+from bayes_scaling.decisions.assurance import assure
 from bayes_scaling.decisions.limits import Limits
+from bayes_scaling.decisions.paths import budget_grid, trace
 from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.forecasting import forecast
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.predictive import predictive
 
 
 def test_assurance_of_one_draw_is_the_quantile_of_its_noise(tiny_runs):

@@ -362,7 +362,7 @@ def test_coverage_tells_narrow_and_wide_from_right(stated, verdict):
         noise = NOISE["sigma"] * np.random.default_rng([seed, 1]).standard_t(NOISE["nu"], n.size)
         made = table(n, d, loss * np.exp(noise))
         validation = handmade(made, spread=0.01 * stated, erring=0.01, seed=seed)
-        scores = law_scores(validation, seed)[LAWS[0]]
+        scores = law_scores(validation)[LAWS[0]]
         held.append([np.mean([s.covered[level].mean() for s in scores]) for level in (0.5, 0.9)])
     share = np.array(held)
     # Tables are independent, their runs are not.

@@ -9,7 +9,7 @@ from by_hand import constants
 import bayes_scaling as bs
 from bayes_scaling.decisions.costs import CostModel, draw_rates
 from bayes_scaling.decisions.plans import Plan, compare_plans
-from bayes_scaling.prediction.predictive import predictive
+from bayes_scaling.prediction.drawing import predictive
 
 
 def test_plans_are_compared_in_the_same_draws(cloud):

@@ -11,9 +11,9 @@ from scipy import stats
 from bayes_scaling import decide, forecast
 from bayes_scaling.decisions.limits import Limits
 from bayes_scaling.prediction.best_sizes import best_sizes
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.frontiers import frontier
 from bayes_scaling.prediction.misplacement import DEGREES, Misplacement
-from bayes_scaling.prediction.predictive import predictive
 
 
 def test_it_is_an_offset_and_a_line_with_one_tail():

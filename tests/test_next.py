@@ -26,7 +26,8 @@ from bayes_scaling.laws.law import Parameter, ScalingLaw
 from bayes_scaling.laws.noise import get_noise
 from bayes_scaling.laws.ops import exp, log
 from bayes_scaling.laws.priors import normal
-from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
+from bayes_scaling.prediction.drawing import LawDraws, pooled
+from bayes_scaling.prediction.predictive import Predictive
 from bayes_scaling.runs.loading import load_runs
 
 SPREAD = np.array([0.05, 0.03])

@@ -9,9 +9,9 @@ import pytest
 from by_hand import HOFFMANN, POINTS, by_hand, loss_at
 
 import bayes_scaling as bs
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import ensemble
 from bayes_scaling.prediction.forecasting import forecast
-from bayes_scaling.prediction.predictive import predictive
 
 
 def test_its_draws_are_those_of_the_forecast(blend):

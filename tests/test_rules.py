@@ -17,9 +17,9 @@ from bayes_scaling.decisions.rules.cvar import cvar
 from bayes_scaling.decisions.rules.quantile import quantile
 from bayes_scaling.decisions.rules.rule import Question
 from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import ensemble
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.predictive import predictive
 from bayes_scaling.prediction.search import minimise
 
 

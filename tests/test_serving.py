@@ -11,8 +11,8 @@ import bayes_scaling as bs
 from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.decisions.serving import best_for_budget, cheapest, demand_draws, demand_for
 from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.optimum import optimal_params
-from bayes_scaling.prediction.predictive import predictive
 
 SARDANA = {**HOFFMANN, "alpha": 0.336, "beta": 0.283}
 

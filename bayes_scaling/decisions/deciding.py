@@ -12,17 +12,19 @@ from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_flop
-from bayes_scaling.decisions.assurance import PER_DECADE, Assurance, attainable, fan, trace
+from bayes_scaling.decisions.assurance import Assurance, attainable
 from bayes_scaling.decisions.budgeted import Found, found
 from bayes_scaling.decisions.costs import DAYS, Amount, CostModel, Rates, draw_rates
 from bayes_scaling.decisions.limits import SERVING_FLOP, Allocations, Limits
+from bayes_scaling.decisions.paths import PER_DECADE, fan, trace
 from bayes_scaling.decisions.plans import Plan, compare_plans
 from bayes_scaling.decisions.request import Request, ask
 from bayes_scaling.decisions.result import Decision
 from bayes_scaling.decisions.serving import MOST, best_for_budget, cheapest, demand_draws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.laws.registry import input_names
-from bayes_scaling.prediction.predictive import Predictive, predictive
+from bayes_scaling.prediction.drawing import predictive
+from bayes_scaling.prediction.predictive import Predictive
 from bayes_scaling.validation.averaging import weighed
 
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.base.intervals import interval_value
-from bayes_scaling.decisions.assurance import trace
 from bayes_scaling.decisions.choosing import choose
 from bayes_scaling.decisions.costs import Rates
 from bayes_scaling.decisions.limits import SERVING_FLOP, Allocations
+from bayes_scaling.decisions.paths import trace
 from bayes_scaling.decisions.request import Request
 from bayes_scaling.prediction.frontiers import FLATNESS
 from bayes_scaling.prediction.losses import Losses

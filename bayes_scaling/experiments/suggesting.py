@@ -19,10 +19,11 @@ from bayes_scaling.experiments.value import knowledge, worth
 from bayes_scaling.experiments.worlds import WORLDS, entropy, law_shares, study
 from bayes_scaling.laws.compute import SIX_ND, SIZES, ComputeModel
 from bayes_scaling.prediction.best_sizes import Best, best_sizes
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import Ensemble
 from bayes_scaling.prediction.forecasting import leaving
 from bayes_scaling.prediction.frontiers import missing_optima, no_optimum
-from bayes_scaling.prediction.predictive import Predictive, predictive
+from bayes_scaling.prediction.predictive import Predictive
 from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.averaging import weighed
 

@@ -10,5 +10,6 @@ from .optimum import (
     SMALLEST_TOKENS as SMALLEST_TOKENS,
     optimal_params as optimal_params,
 )
-from .predictive import LawDraws as LawDraws, Predictive as Predictive, pooled as pooled, predictive as predictive
+from .drawing import LawDraws as LawDraws, pooled as pooled, predictive as predictive
+from .predictive import Predictive as Predictive
 from .weights import Averaging as Averaging, SCALES as SCALES, combined as combined, prior_averaging as prior_averaging

@@ -17,8 +17,8 @@ from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.laws.registry import input_names
 from bayes_scaling.prediction.discrepancy import distance, outside
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
-from bayes_scaling.prediction.predictive import predictive
 from bayes_scaling.runs.runs import Runs
 
 if TYPE_CHECKING:

@@ -16,10 +16,11 @@ from bayes_scaling.base.units import format_flop
 from bayes_scaling.inference.result import Fit, cached_laws
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.prediction.best_sizes import best_sizes, exponents_at
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
 from bayes_scaling.prediction.forecasting import decades_beyond, far
 from bayes_scaling.prediction.misplacement import USUAL, Misplacement
-from bayes_scaling.prediction.predictive import Predictive, predictive
+from bayes_scaling.prediction.predictive import Predictive
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,7 @@ from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.laws.registry import laws_or_standard
-from bayes_scaling.prediction.predictive import pooled
+from bayes_scaling.prediction.drawing import pooled
 from bayes_scaling.prediction.weights import Averaging
 from bayes_scaling.runs.loading import as_runs
 from bayes_scaling.runs.runs import Runs

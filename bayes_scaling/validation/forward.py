@@ -21,8 +21,9 @@ from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.prediction.discrepancy import Distance, distance
+from bayes_scaling.prediction.drawing import LawDraws, pooled
 from bayes_scaling.prediction.losses import Losses
-from bayes_scaling.prediction.predictive import LawDraws, Predictive, pooled
+from bayes_scaling.prediction.predictive import Predictive
 from bayes_scaling.runs.runs import Runs
 from bayes_scaling.validation.folds import Fold, forward_folds
 

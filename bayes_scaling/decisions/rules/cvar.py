@@ -31,10 +31,12 @@ def cvar_mcse(loss: np.ndarray, level: float) -> np.ndarray:
 
 
 def value(losses: Losses, asked: Question) -> np.ndarray:
+    """Mean of the losses beyond the level, nats per token, dims (plan,)."""
     return cvar(losses.curve, asked.level)
 
 
 def error(losses: Losses, asked: Question) -> np.ndarray:
+    """Its Monte-Carlo error, dims (plan,)."""
     return cvar_mcse(losses.curve, asked.level)
 
 

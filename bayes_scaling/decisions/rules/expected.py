@@ -14,6 +14,7 @@ def value(losses: Losses, asked: Question) -> np.ndarray:
 
 
 def error(losses: Losses, asked: Question) -> np.ndarray:
+    """Its Monte-Carlo error, dims (plan,)."""
     return mcse(losses.curve)
 
 

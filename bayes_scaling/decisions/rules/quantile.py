@@ -24,10 +24,12 @@ def quantile_mcse(loss: np.ndarray, level: float) -> np.ndarray:
 
 
 def value(losses: Losses, asked: Question) -> np.ndarray:
+    """The loss that is not exceeded with the probability of the level, nats per token, dims (plan,)."""
     return quantile(losses.curve, asked.level)
 
 
 def error(losses: Losses, asked: Question) -> np.ndarray:
+    """Its Monte-Carlo error, dims (plan,)."""
     return quantile_mcse(losses.curve, asked.level)
 
 

@@ -13,20 +13,23 @@ from bayes_scaling.prediction.losses import Losses
 
 
 def regrets(losses: Losses, asked: Question) -> np.ndarray:
-    """dims (draw, plan)."""
+    """Loss above that of each draw's own best plan, dims (draw, plan)."""
     assert asked.best is not None
     return np.asarray(losses.curve - asked.best[:, None])
 
 
 def objective(losses: Losses, asked: Question) -> np.ndarray:
+    """Expected loss: least where the expected regret is, dims (plan,)."""
     return np.asarray(losses.curve.mean(axis=0))
 
 
 def value(losses: Losses, asked: Question) -> np.ndarray:
+    """Expected regret, nats per token, dims (plan,)."""
     return np.asarray(regrets(losses, asked).mean(axis=0))
 
 
 def error(losses: Losses, asked: Question) -> np.ndarray:
+    """Its Monte-Carlo error, dims (plan,)."""
     return mcse(regrets(losses, asked))
 
 

@@ -24,6 +24,7 @@ def value(losses: Losses, asked: Question) -> np.ndarray:
 
 
 def error(losses: Losses, asked: Question) -> np.ndarray:
+    """Its Monte-Carlo error, dims (plan,)."""
     assert asked.target_loss is not None
     return mcse(losses.p_reached(asked.target_loss))
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import altair as alt
 
-from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.decisions.deciding import decide
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
@@ -35,10 +34,7 @@ def numbers(study: Study) -> dict[str, Any]:
         "random_seed": study.random_seed,
         "probability": PROBABILITY,
     }
-    try:
-        return {**decide(study.averaged(), target_loss=study.target_loss, **asked).to_dict(), "unattainable": None}
-    except InfeasibleError as error:
-        return {**decide(study.averaged(), **asked).to_dict(), "unattainable": str(error)}
+    return decide(study.averaged(), target_loss=study.target_loss, **asked).to_dict()
 
 
 def view(data: Data) -> list[Block]:
@@ -84,7 +80,7 @@ def _prose(data: Data) -> list[Prose]:
                 low=w.count(n["lower"]),
                 high=w.count(n["upper"]),
                 ci=ci,
-                regret=w.short(row["regret"], 2),
+                regret=w.short(body["worth"]["knowing"], 2),
                 near_low=w.count(near["lower"]),
                 near_high=w.count(near["upper"]),
                 within=w.prob(body["flat"]["within"]),
@@ -92,6 +88,18 @@ def _prose(data: Data) -> list[Prose]:
             "decide_flat",
         )
     )
+    if body["thrifty"]:
+        cheap = body["thrifty"]
+        text = say(
+            "The budget need not be spent: <b>{n} parameters on {d} tokens</b> lose at most {within} more for {share} "
+            "of it.",
+            n=w.count(cheap["params"]),
+            d=w.count(cheap["tokens"]),
+            within=w.prob(cheap["within"]),
+            share=w.percent(cheap["share"]),
+        )
+        out.append(Prose(text, "decide_rules"))
+    out += [Prose(n["message"], "decide_rules", "caution") for n in body["warnings"] if n["code"] == "outside_runs"]
     if body["unattainable"]:
         out.append(Prose(body["unattainable"], "decide_fan", "caution"))
     elif body["assurance"]:
@@ -186,7 +194,7 @@ def _fan_panel(rows: list[dict[str, Any]], data: Data) -> Panel:
         alt.Tooltip("upper:Q", title="to", format=".4f"),
     ]
     marked = [{"flops": body["budget"]["amount"], "label": "budget"}]
-    if body["assurance"] and domain[0] <= body["assurance"]["flops"] <= domain[1]:
+    if body["assurance"] and body["assurance"]["flops"] and domain[0] <= body["assurance"]["flops"] <= domain[1]:
         safe = {"flops": body["assurance"]["flops"], "label": f"{w.percent(body['assurance']['probability'])} safe"}
         marked.append(safe)
     left = sorted(marked, key=lambda r: r["flops"])
