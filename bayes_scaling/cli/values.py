@@ -95,10 +95,11 @@ def column_map(items: Iterable[str] | None) -> dict[str, str]:
     return found
 
 
-def query(text: str, inputs: Sequence[str]) -> dict[str, float]:
+def query(text: str, inputs: Sequence[str], factor: float | None = 1.0) -> dict[str, float]:
     """One `--at`: params, tokens, and whatever else of `inputs` the laws need.
 
-    Any two of params, tokens and flops give the third, by C = 6·N·D; all three may be given where they agree.
+    Any two of params, tokens and flops give the third, by C = 6·N·D times `factor`, as the runs' compute is counted.
+    All three may be given where they agree, which is not asked before the factor is known.
     """
     given: dict[str, float] = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -119,21 +120,23 @@ def query(text: str, inputs: Sequence[str]) -> dict[str, float]:
             given[name] = parse_flop(value) if name == "flops" else parse_count(value)
         except ValueError as error:
             raise UsageError(f"--at '{text}': {name}={value} cannot be used: {error}.") from None
-    sizes = _sizes(given, text)
+    sizes = _sizes(given, text, factor)
     missing = sorted(set(inputs) - set(sizes) - set(given))
     if missing:
         raise UsageError(f"--at '{text}' lacks {', '.join(missing)}, which the law needs.")
     return {**{k: v for k, v in given.items() if k != "flops"}, **sizes}
 
 
-def _sizes(given: Mapping[str, float], text: str) -> dict[str, float]:
+def _sizes(given: Mapping[str, float], text: str, factor: float | None) -> dict[str, float]:
     n, d, c = (given.get(k) for k in ("params", "tokens", "flops"))
-    if n and d and c and abs(c / (6 * n * d) - 1) > 0.05:
-        raise UsageError(f"--at '{text}': flops are not 6·params·tokens ({6 * n * d:.3g}). Give two of the three.")
+    times = 6 * (1.0 if factor is None else factor)
+    if n and d and c and factor is not None and abs(c / (times * n * d) - 1) > 0.05:
+        counted = f"{times:.4g}·params·tokens ({times * n * d:.3g})"
+        raise UsageError(f"--at '{text}': flops are not {counted}. Give two of the three.")
     if n and d:
         return {"params": n, "tokens": d}
     if n and c:
-        return {"params": n, "tokens": c / (6 * n)}
+        return {"params": n, "tokens": c / (times * n)}
     if d and c:
-        return {"params": c / (6 * d), "tokens": d}
+        return {"params": c / (times * d), "tokens": d}
     raise UsageError(f"--at '{text}' needs two of params, tokens and flops. {_AT}")

@@ -255,8 +255,8 @@ def _fan(
 ) -> list[dict[str, float]]:
     """From the largest of the runs to a decade beyond whatever was asked."""
     safe = assured.flops if assured else None
-    top = max(allocations.typical, safe or 0.0, float(worlds.runs.flops.max()))
-    low, high = np.log10(min(float(worlds.runs.flops.max()), allocations.typical) / 10), np.log10(top * 10)
+    top = max(allocations.typical, safe or 0.0, float(worlds.runs.counted.max()))
+    low, high = np.log10(min(float(worlds.runs.counted.max()), allocations.typical) / 10), np.log10(top * 10)
     budgets = np.logspace(low, high, max(2, int((high - low) * PER_DECADE / 2) + 1))
     try:
         path = trace(worlds, budgets, allocations.limits, allocations.serving_tokens)

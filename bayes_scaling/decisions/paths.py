@@ -129,7 +129,7 @@ def _steps(budgets: np.ndarray, per_decade: int) -> int:
 
 def budget_grid(worlds: Predictive, serving_tokens: float = 0.0) -> np.ndarray:
     """Budgets from three decades below the smallest run to the largest that is looked at, FLOP."""
-    low = np.log10(worlds.runs.flops.min()) - 3
+    low = np.log10(worlds.runs.counted.min()) - 3
     low = min(low, np.log10(LARGEST_FLOPS) - 1)
     return np.logspace(low, np.log10(LARGEST_FLOPS), int((np.log10(LARGEST_FLOPS) - low) * PER_DECADE) + 1)
 

@@ -88,7 +88,7 @@ def columns(law: ScalingLaw, noise: Noise, runs: Runs) -> dict[str, np.ndarray]:
     loss = np.asarray(runs.loss, float)
     frame["log_loss"] = np.log(loss)
     frame["log_loss_sd"] = np.zeros_like(loss) if runs.loss_sd is None else np.asarray(runs.loss_sd, float) / loss
-    log_c = np.log10(np.asarray(runs.flops, float))
+    log_c = np.log10(np.asarray(runs.counted, float))
     frame["decades"] = log_c - log_c.mean()
     return frame
 

@@ -221,7 +221,7 @@ def exponents(
     if not 0 < rope < 0.5:
         raise UsageError(f"rope={rope:g} must lie between 0 and 0.5.")
     group = ensemble(fits)
-    at = flops if flops is not None else float(group.fits[0].runs.flops.max())
+    at = flops if flops is not None else float(group.fits[0].runs.counted.max())
     rng = np.random.default_rng([random_seed, 41])
     parts = [exponent_of(f.law, f.draws(*f.law.parameters), at) for f in group.fits]
     share = PRIOR_DRAWS // len(group.fits)

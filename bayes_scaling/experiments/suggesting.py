@@ -107,7 +107,7 @@ def suggest(
             asked = _apart(group, compute, whole.random_seed) if target == "law" else beliefs
             seed = whole.random_seed
             box = limits_of(whole.runs, params, tokens, tokens_per_param)
-            spend = _runs_budget(runs_budget, budget, n_runs, box, whole.runs, compute)
+            spend = _runs_budget(runs_budget, budget, n_runs, box, whole.runs, whole.compute)
             quantity = quantity_of(asked, target, budget, target_loss)
             _uncertain(wanted, quantity, budget, target_loss)
             choice = best_batch(
@@ -220,7 +220,7 @@ def _runs_budget(asked: float | None, budget: float, n_runs: int, box: Box, runs
     n, d = box.cheapest
     least = float(compute.flops(n, d))
     if asked is None:
-        return max(min(n_runs * float(runs.flops.max()), RUNS_SHARE * budget), least)
+        return max(min(n_runs * float(runs.counted.max()), RUNS_SHARE * budget), least)
     if asked < least * (1 - 1e-9):
         raise DataError(
             f"A runs budget of {format_flop(asked)} FLOP pays for no run: the cheapest within the limits has "

@@ -9,7 +9,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import UsageError
 from bayes_scaling.inference.result import Fit
-from bayes_scaling.laws.compute import SIX_ND, SIZES, ComputeModel
+from bayes_scaling.laws.compute import SIX_ND, SIZES, ComputeModel, as_counted
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise_model import Noise
 from bayes_scaling.prediction.blending import Share, blend, mixture
@@ -131,7 +131,7 @@ def pooled(
         slopes=lines,
         misplaced=moved,
         runs=runs,
-        compute=compute,
+        compute=as_counted(compute, runs),
         random_seed=random_seed,
         misplacement=misplacement if rule is not None else None,
     )

@@ -203,6 +203,7 @@ def frontier(
     if np.any(best.missing == 1):
         raise InfeasibleError(no_optimum([f.law.name for f in group.fits], float(c[np.argmax(best.missing)])))
     n = best.params
+    compute = worlds.compute
     d = compute.tokens(n, c[None, :])
     middle = np.nanmedian(n, axis=0)
     joined = {

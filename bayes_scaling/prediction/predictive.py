@@ -223,7 +223,7 @@ class Predictive:
         log_curve = self.surface(columns)
         counted = self.compute.flops(np.asarray(params, float), np.asarray(tokens, float)) if flops is None else flops
         c = np.atleast_2d(np.asarray(counted, float))
-        decades = np.log10(c) - np.log10(self.runs.flops).mean()
+        decades = np.log10(c) - np.log10(self.runs.counted).mean()
         scatters = []
         for i, m in enumerate(self.members):
             mine = self.component[m.rows] == i

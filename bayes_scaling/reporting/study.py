@@ -25,7 +25,6 @@ from bayes_scaling.inference.fitting import fit, fit_together
 from bayes_scaling.inference.idata import given
 from bayes_scaling.inference.result import Fit, with_ci
 from bayes_scaling.inference.storage import load_fit, save_fit, saved_key
-from bayes_scaling.laws.compute import SIX_ND
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
 from bayes_scaling.laws.priors import Prior
@@ -249,7 +248,7 @@ def _averaged(fits: Sequence[Fit], seed: int, notices: list[Notice]) -> tuple[En
 
 def default_budgets(runs: Runs) -> tuple[float, float]:
     """About ten and a hundred times the largest run's compute, as 1, 2 or 5 times a power of ten."""
-    largest = float(runs.flops.max())
+    largest = float(runs.counted.max())
     return _rounded(10 * largest), _rounded(100 * largest)
 
 
@@ -262,9 +261,8 @@ def _rounded(value: float) -> float:
 def grid_of(runs: Runs, budgets: Sequence[float]) -> np.ndarray:
     """Compute from the smallest run (or budget) to well beyond the largest, evenly spaced in its
     logarithm."""
-    counted = SIX_ND.flops(runs.params, runs.tokens)
-    low = min(float(runs.flops.min()), float(counted.min()), *budgets)
-    high = max(float(runs.flops.max()) * 10**GRID_DECADES, *(2 * b for b in budgets))
+    low = min(float(runs.counted.min()), *budgets)
+    high = max(float(runs.counted.max()) * 10**GRID_DECADES, *(2 * b for b in budgets))
     return np.geomspace(low, high, GRID_POINTS)
 
 

@@ -41,7 +41,7 @@ def forward_folds(runs: Runs, *, most: int = MOST, gap: float = GAP, fewest: int
     A cut needs `fewest` runs below it, at two sizes and two token counts at least, and scored runs at least `gap`
     decades above it. Tables narrower than that get half the gap; tables narrower still get no folds.
     """
-    log_c = np.log10(runs.flops).round(9)  # runs of one budget stay on one side of a cut
+    log_c = np.log10(runs.counted).round(9)  # runs of one budget stay on one side of a cut
     fewest = max(fewest, runs.n // SMALLEST_SHARE)
     for width in (gap, gap / 2):
         candidates = [c for c in np.unique(log_c) if _usable(runs, log_c, c, width, fewest)]

@@ -65,7 +65,7 @@ def losses_of(worlds: Predictive, queries: Runs) -> Losses:
     named = {name for m in worlds.members for name in m.law.inputs} - set(SIZES)
     further = {name: frame[name] for frame in frames for name in named & set(frame)}
     sd = frames[0]["log_loss_sd"]
-    return worlds.at(queries.params, queries.tokens, flops=queries.flops, loss_sd=sd, further=further)
+    return worlds.at(queries.params, queries.tokens, flops=queries.counted, loss_sd=sd, further=further)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Validation:
         known = []
         for k, fold in enumerate(self.folds):
             if fold.cut < cut:
-                inside = self.runs.flops[fold.test] <= cut
+                inside = self.runs.counted[fold.test] <= cut
                 if inside.any():
                     known.append((k, inside))
         return known

@@ -39,13 +39,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and print its answer; returns the exit code."""
     saved = sources.is_saved(arguments)
-    queries = None if saved else _queries(arguments, _inputs(arguments))
+    if not saved:
+        _queries(arguments, _inputs(arguments))  # what is wrong with them is said before anything slow
     source = sources.posterior(arguments)
     from bayes_scaling.prediction.ensemble import ensemble
     from bayes_scaling.prediction.forecasting import forecast
 
-    if queries is None:
-        queries = _queries(arguments, sorted({k for f in ensemble(source.fits).fits for k in f.law.inputs}))
+    fits = ensemble(source.fits).fits
+    inputs = sorted({k for f in fits for k in f.law.inputs})
+    queries = _queries(arguments, inputs, fits[0].runs.flops_factor)
     begin = perf_counter()
     result = forecast(
         source.fits,
@@ -64,9 +66,9 @@ def _inputs(arguments: argparse.Namespace) -> list[str]:
     return sorted({k for name in sources.law_choice(arguments) or STANDARD for k in get_law(name).inputs})
 
 
-def _queries(arguments: argparse.Namespace, inputs: list[str]) -> dict[str, Any]:
-    """The columns of all --at together."""
-    rows = [values.query(text, inputs) for text in arguments.at]
+def _queries(arguments: argparse.Namespace, inputs: list[str], factor: float | None = None) -> dict[str, Any]:
+    """The columns of all --at together; `factor` as in `values.query`."""
+    rows = [values.query(text, inputs, factor) for text in arguments.at]
     if len({frozenset(row) for row in rows}) > 1:
         raise UsageError("Each --at must name the same quantities.")
     return {name: [row[name] for row in rows] for name in rows[0]}

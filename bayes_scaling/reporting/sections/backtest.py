@@ -56,7 +56,7 @@ def _forecasts(found: Backtest) -> list[dict[str, Any]]:
                 {
                     "cut": fold.cut,
                     "run": str(found.runs.run[at]),
-                    "flops": float(found.runs.flops[at]),
+                    "flops": float(found.runs.counted[at]),
                     "decades": float(fold.decades[j]),
                     "observed": observed,
                     "median": float(middle[j]),

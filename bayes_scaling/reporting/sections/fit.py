@@ -8,7 +8,6 @@ import numpy as np
 
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.inference.result import Fit
-from bayes_scaling.laws.compute import SIX_ND
 from bayes_scaling.prediction.forecasting import forecast
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
@@ -68,7 +67,7 @@ def _residuals(fit: Fit) -> list[dict[str, Any]]:
     seed = fit.settings.random_seed
     rows = forecast(fit, kind="new-run", ci_prob=fit.ci_prob, random_seed=seed, **at).rows()
     middle = forecast(fit, kind="curve", ci_prob=fit.ci_prob, random_seed=seed, **at).rows()
-    counted = SIX_ND.flops(runs.params, runs.tokens)
+    counted = runs.counted
     return [
         {
             "run": str(runs.run[i]),

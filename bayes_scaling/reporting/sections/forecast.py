@@ -10,7 +10,7 @@ import numpy as np
 
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.inference.result import Fit
-from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.laws.compute import SIX_ND, as_counted
 from bayes_scaling.prediction.forecasting import Forecast, forecast
 from bayes_scaling.prediction.frontiers import Frontier, frontier
 from bayes_scaling.reporting import theme as t
@@ -60,7 +60,7 @@ def numbers(study: Study) -> dict[str, Any]:
 def _at_optimum(study: Study, front: Frontier, kind: str = "new-run") -> Forecast:
     """One new run, or the curve, at the median allocation of each of a frontier's budgets."""
     params = np.array([row["params"]["median"] for row in front.rows()])
-    tokens = SIX_ND.tokens(params, front.flops)
+    tokens = as_counted(SIX_ND, study.runs).tokens(params, front.flops)
     return forecast(
         study.averaged(),
         params=params,
@@ -91,7 +91,7 @@ def _law_row(fit: Fit, weight: float, at: dict[str, Any], study: Study) -> dict[
 def _tenfold(study: Study) -> list[dict[str, Any]]:
     """What each tenfold of compute takes off the loss at the best allocation, starting from the largest run's
     compute: the curves' difference draw by draw, the discrepancy's growth included."""
-    steps = float(study.runs.flops.max()) * np.array([1.0, 10.0, 100.0])
+    steps = float(study.runs.counted.max()) * np.array([1.0, 10.0, 100.0])
     front = frontier(study.averaged(), steps, ci_prob=study.ci_prob)
     curve = _at_optimum(study, front, "curve")
     params, weights = front.draws("params"), front.weights

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayes_scaling.base.intervals import interval_value
-from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.laws.compute import SIX_ND, ComputeModel, as_counted
 from bayes_scaling.prediction.frontiers import frontier
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
@@ -58,19 +58,21 @@ def numbers(study: Study) -> dict[str, Any]:
         for f in study.fits
         if f.derived
     ]
+    count = as_counted(SIX_ND, study.runs)
     body["exponents_published"] = [dict(e) for e in EXPONENTS]
-    body["optima_published"] = _published("chinchilla_optima", ("approach", "params", "tokens"))
-    body["known_models"] = _published("known_models", ("run", "params", "tokens", "tokens_are", "source"))
+    body["optima_published"] = _published(count, "chinchilla_optima", ("approach", "params", "tokens"))
+    body["known_models"] = _published(count, "known_models", ("run", "params", "tokens", "tokens_are", "source"))
     return body
 
 
-def _published(name: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _published(count: ComputeModel, name: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """A shipped table of published models or optima, its compute counted as the runs' is."""
     frame = load_table(name)
     rows = []
     for record in frame[list(columns)].to_dict("records"):
         row = {k: str(record[k]) for k in columns}
         row_numbers = {k: float(record[k]) for k in ("params", "tokens")}
-        rows.append({**row, **row_numbers, "flops": float(SIX_ND.flops(row_numbers["params"], row_numbers["tokens"]))})
+        rows.append({**row, **row_numbers, "flops": float(count.flops(row_numbers["params"], row_numbers["tokens"]))})
     return rows
 
 

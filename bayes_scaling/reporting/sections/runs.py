@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bayes_scaling.laws.compute import SIX_ND
+from bayes_scaling.laws.compute import SIX_ND, as_counted
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Prose, Section, Table, say
 from bayes_scaling.reporting.reading import titles
@@ -15,8 +15,8 @@ def numbers(study: Study) -> dict[str, Any]:
     """The runs, with compute as the frontier counts it beside compute as given."""
     body = study.runs.to_dict()
     body["extra"] = {name: [_plain(v) for v in column] for name, column in body["extra"].items()}
-    body["flops_counted"] = SIX_ND.flops(study.runs.params, study.runs.tokens).tolist()
-    body["counted"] = SIX_ND.title
+    body["flops_counted"] = study.runs.counted.tolist()
+    body["counted"] = as_counted(SIX_ND, study.runs).title
     return body
 
 
