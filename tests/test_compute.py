@@ -97,3 +97,16 @@ def test_a_decision_spends_its_budget_in_the_table_s_count(both):
     row = found.to_dict()["decisions"][0]
     assert both[1].flops_factor * 6 * row["params"] * row["tokens"] == pytest.approx(row["flops"], rel=1e-6)
     assert row["flops"] == pytest.approx(1e23, rel=1e-6)
+
+
+def test_the_unit_and_the_count_are_kept_in_a_saved_fit(both, tmp_path):
+    from dataclasses import replace
+
+    from bayes_scaling import fit
+    from bayes_scaling.inference.storage import load_fit, save_fit
+
+    small = replace(both[1].subset(both[1].params < 3e9), loss_unit="error")
+    made = fit(small, "chinchilla", draws=100, chains=2, cache=False, progressbar=False)
+    again = load_fit(save_fit(made, tmp_path / "fit.nc"))
+    assert again.runs.flops_factor == small.flops_factor
+    assert made.to_dict()["runs"]["loss_unit"] == again.to_dict()["runs"]["loss_unit"] == "error"

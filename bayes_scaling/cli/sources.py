@@ -74,6 +74,11 @@ def read_runs(arguments: argparse.Namespace) -> Runs:
     return load_runs(arguments.runs, **reading(arguments))
 
 
+def told(runs: Runs) -> dict[str, Any]:
+    """What every JSON object says of the runs it is about."""
+    return {"n": runs.n, "name": runs.name, "loss_unit": runs.loss_unit}
+
+
 def is_saved(arguments: argparse.Namespace) -> bool:
     """Whether RUNS is a fit that was saved."""
     if arguments.runs == "-":

@@ -187,7 +187,13 @@ def collect(
             "diagnostics": drawn.diagnostics.to_dict(),
             "key": fit_key(runs, law, noise, asked),
             "versions": versions(),
-            "runs": {"name": runs.name, "source": runs.source, "sha256": runs.sha256},
+            "runs": {
+                "name": runs.name,
+                "source": runs.source,
+                "sha256": runs.sha256,
+                "loss_unit": runs.loss_unit,
+                "flops_factor": runs.flops_factor,
+            },
         }
     )
     return tree

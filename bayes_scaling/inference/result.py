@@ -137,7 +137,7 @@ class Fit:
             "law": self.law.name,
             "noise": self.noise.name,
             "equation": self.law.equation,
-            "runs": {"n": self.runs.n, "name": self.runs.name},
+            "runs": {"n": self.runs.n, "name": self.runs.name, "loss_unit": self.runs.loss_unit},
             "priors": priors_of(self.law, self.noise),
             "parameters": self.summary(),
             "derived": {k: interval_value(v, self.ci_prob) for k, v in self.derived.items()},

@@ -177,7 +177,14 @@ def _runs(data: Any, note: Mapping[str, Any]) -> Runs:
         if f"{k}_label" in data:
             columns[k] = data[f"{k}_label"].to_numpy().astype(str)
     extra = {str(k)[6:]: data[k].to_numpy() for k in data if str(k).startswith("extra_")}
-    runs = Runs(**columns, extra=pd.DataFrame(extra), name=_text(note["name"]), source=_text(note["source"]))
+    runs = Runs(
+        **columns,
+        extra=pd.DataFrame(extra),
+        name=_text(note["name"]),
+        source=_text(note["source"]),
+        loss_unit=str(note.get("loss_unit", "nats")),  # fits saved by 0.1 have neither
+        flops_factor=float(note.get("flops_factor", 0.0)),
+    )
     if runs.sha256 != note["sha256"]:
         raise DataError("The runs inside the file do not match their own checksum: it was changed. Fit again.")
     return runs

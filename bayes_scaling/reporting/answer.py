@@ -8,7 +8,7 @@ from typing import Any
 from bayes_scaling.reporting import advice
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Data, Prose, say
-from bayes_scaling.reporting.reading import titles
+from bayes_scaling.reporting.reading import loss_short, loss_words, titles
 from bayes_scaling.reporting.sections.compare import leader
 
 
@@ -20,8 +20,8 @@ def headline(data: Data) -> list[Prose]:
         row = data["forecast"]["forecasts"][0]
         text = say(
             "With {budget} FLOP spent at the best allocation, one new run is expected to end at <b>{loss} "
-            "nats per "
-            "token</b> ({ci} interval {range}). That is {beyond}.",
+            "{unit}</b> ({ci} interval {range}). That is {beyond}.",
+            unit=loss_words(data),
             budget=w.flop(row["budget"]),
             loss=w.loss(row),
             ci=ci,
@@ -46,8 +46,9 @@ def headline(data: Data) -> list[Prose]:
     if data["forecast"]:
         row = data["forecast"]["tenfold"][0]
         text = say(
-            "Ten times the compute of the largest run takes <b>{gain} nats</b> off the loss at the best "
+            "Ten times the compute of the largest run takes <b>{gain}{unit}</b> off the loss at the best "
             "allocation ({ci} interval {range}).",
+            unit=loss_short(data),
             gain=w.loss(row["gain"]),
             ci=ci,
             range=w.loss_range(row["gain"]),
@@ -146,9 +147,9 @@ def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
         return []
     digits = w.decimals(average["lower"], average["upper"])
     text = say(
-        "The laws disagree here: {low} (weight {u}) expects {a}, {high} (weight {v}) expects {b} nats per "
-        "token. "
+        "The laws disagree here: {low} (weight {u}) expects {a}, {high} (weight {v}) expects {b} {unit}. "
         "The forecast lies between them, and is only as good as these weights.",
+        unit=loss_words(data),
         low=names[low["law"]],
         u=w.percent(low["weight"]),
         a=w.fixed(low["median"], digits),
@@ -164,7 +165,7 @@ def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
     ci, out = w.prob(data["ci_prob"]), []
     if data["forecast"]:
         row = data["forecast"]["forecasts"][0]
-        out.append(_tile("loss of one new run", w.loss(row), f"{ci}: {w.loss_range(row)}", "nats per token"))
+        out.append(_tile("loss of one new run", w.loss(row), f"{ci}: {w.loss_range(row)}", loss_words(data)))
     if data["frontier"]:
         row = data["frontier"]["frontier"][0]
         out.append(
@@ -191,7 +192,7 @@ def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
                 "what ten times the compute buys",
                 w.loss(lost),
                 f"{ci}: {w.loss_range(lost)}",
-                "nats per token",
+                loss_words(data),
             )
         )
     return out

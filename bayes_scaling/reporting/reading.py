@@ -7,6 +7,7 @@ from typing import Any
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Column, Data, Key
+from bayes_scaling.runs.loss_names import UNITS
 
 AVERAGE = "average of laws"
 INNER = 0.5
@@ -70,6 +71,16 @@ def law_column(data: Data) -> Column:
     """The column that names a row's law."""
     names = titles(data)
     return Column("law", lambda r: names.get(r["law"], r["law"]), numeric=False)
+
+
+def loss_words(data: Data) -> str:
+    """The unit of losses in words: "nats per token", or "error"."""
+    return UNITS[(data["runs"] or {}).get("loss_unit", "nats")]
+
+
+def loss_short(data: Data) -> str:
+    """The unit after a difference of losses: " nats", or nothing where the loss is a number on its own scale."""
+    return "\u00a0nats" if loss_words(data) == UNITS["nats"] else ""
 
 
 def bounds(row: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     idle = [f"--{name}" for name in ("draws", "chains", "ci") if getattr(arguments, name) is not None]
     if idle:
         body["warnings"].append({"code": "no_effect", "message": _message(idle)})
-    return output.emit(arguments, body, _text(result))
+    return output.emit(arguments, {**body, "runs": sources.told(runs)}, _text(result))
 
 
 def _message(idle: list[str]) -> str:

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     body = forward.scored(result.to_dict(), tested)
     spent = perf_counter() - begin
     body["seconds"] = {**body["seconds"], "total": body["seconds"]["total"] + spent, "backtest": spent}
-    return output.emit(arguments, body, _text(result, body, tested))
+    return output.emit(arguments, {**body, "runs": sources.told(runs)}, _text(result, body, tested))
 
 
 def _text(result: Evidence, body: dict[str, Any], tested: Backtest) -> list[str | output.Table]:

@@ -57,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         **queries,
     )
     result = source.mark(result, "forecast", perf_counter() - begin)
-    return output.emit(arguments, result.to_dict(), _text(result))
+    runs = fits[0].runs
+    return output.emit(arguments, {**result.to_dict(), "runs": sources.told(runs)}, _text(result, runs.unit_words))
 
 
 def _inputs(arguments: argparse.Namespace) -> list[str]:
@@ -74,7 +75,7 @@ def _queries(arguments: argparse.Namespace, inputs: list[str], factor: float | N
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _text(result: Forecast) -> list[str | output.Table]:
+def _text(result: Forecast, unit: str) -> list[str | output.Table]:
     rows = [
         [
             format_count(row["params"]),
@@ -96,7 +97,7 @@ def _text(result: Forecast) -> list[str | output.Table]:
         "decades beyond",
     ]
     return [
-        f"Forecast of {what}, nats per token",
+        f"Forecast of {what}, {unit}",
         output.Table(headers, rows, left=0),
         weights_line(result.law_weights, result.weights_from),
     ]

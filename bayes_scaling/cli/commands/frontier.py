@@ -28,12 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and print its answer; returns the exit code."""
     source = sources.posterior(arguments)
+    from bayes_scaling.prediction.ensemble import ensemble
     from bayes_scaling.prediction.frontiers import frontier
 
     begin = perf_counter()
     result = frontier(source.fits, arguments.budget, ci_prob=options.default(arguments, "ci"))
     result = source.mark(result, "frontier", perf_counter() - begin)
-    return output.emit(arguments, result.to_dict(), _text(result))
+    runs = ensemble(source.fits).fits[0].runs
+    return output.emit(arguments, {**result.to_dict(), "runs": sources.told(runs)}, _text(result))
 
 
 def _text(result: Frontier) -> list[str | output.Table]:

@@ -69,15 +69,15 @@ def runs_key(colours: Mapping[str, str]) -> tuple[Key, ...]:
     return tuple(Key("point", colour, name) for name, colour in colours.items())
 
 
-def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float) -> Panel:
-    """Loss of one new run at the best allocation, with bands, and the runs it was learned from."""
+def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float, unit: str) -> Panel:
+    """Loss of one new run, in `unit`, at the best allocation, with bands, and the runs it was learned from."""
     domain = t.padded_log([r["flops"] for r in (*runs, *band)], 0.015)
     losses = [*(r["loss"] for r in runs), *(r["upper"] for r in band), *(r["lower"] for r in band)]
     x = t.log_axis("flops", "training compute, FLOP", domain, t.FLOP, grid=False)
     scale = alt.Scale(domain=t.padded(losses, 0.05), nice=False, zero=False)
 
     def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", title="loss, nats per token", scale=scale, axis=alt.Axis(tickCount=7))
+        return alt.Y(f"{field}:Q", title=f"loss, {unit}", scale=scale, axis=alt.Axis(tickCount=7))
 
     rows = [{**r, "low50": r["inner"]["lower"], "high50": r["inner"]["upper"]} for r in band]
     base = alt.Chart(t.data(rows)).encode(x=x)
@@ -93,7 +93,7 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
         alt.Tooltip("group:N"),
         alt.Tooltip("size:N", title="parameters"),
         alt.Tooltip("read:N", title="tokens"),
-        alt.Tooltip("loss:Q", title="loss, nats per token", format=".4f"),
+        alt.Tooltip("loss:Q", title=f"loss, {unit}", format=".4f"),
     ]
     layers = [
         *_outside(edge, domain),

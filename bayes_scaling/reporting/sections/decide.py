@@ -11,6 +11,7 @@ from bayes_scaling.decisions.deciding import decide
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, flat, say
+from bayes_scaling.reporting.reading import loss_short, loss_words
 from bayes_scaling.reporting.study import Study
 
 RULE_WORDS = {
@@ -50,8 +51,9 @@ def _prose(data: Data) -> list[Prose]:
         Prose(
             say(
                 "With {budget} FLOP, the lowest expected loss comes from <b>{n} parameters on {d} tokens</b>. The run "
-                "would end between {range} nats per token with a probability of {ci}{target}; the worst tenth of what "
+                "would end between {range} {unit} with a probability of {ci}{target}; the worst tenth of what "
                 "may come averages {worst} before a run's own scatter.",
+                unit=loss_words(data),
                 budget=w.flop(body["budget"]["amount"]),
                 n=w.count(row["params"]),
                 d=w.count(row["tokens"]),
@@ -72,8 +74,9 @@ def _prose(data: Data) -> list[Prose]:
         Prose(
             say(
                 "{agree}. Were the truth known{blend}, the best size would lie between {low} and {high} ({ci} "
-                "interval{alone}); not knowing it costs {regret} nats on average. Sizes from {near_low} to {near_high} "
-                "lose at most {within} against the best plan.",
+                "interval{alone}); not knowing it costs {regret}{unit} on average. Sizes from {near_low} to "
+                "{near_high} lose at most {within} against the best plan.",
+                unit=loss_short(data),
                 agree=agree,
                 blend=", some blend of the laws" if several else "",
                 alone="; the laws one by one are under The best allocation" if several else "",
@@ -185,7 +188,7 @@ def _fan_panel(rows: list[dict[str, Any]], data: Data) -> Panel:
     scale = alt.Scale(domain=t.padded(losses, 0.05), nice=False, zero=False)
 
     def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", title="loss, nats per token", scale=scale, axis=alt.Axis(tickCount=6))
+        return alt.Y(f"{field}:Q", title=f"loss, {loss_words(data)}", scale=scale, axis=alt.Axis(tickCount=6))
 
     base = alt.Chart(t.data(rows)).encode(x=x)
     tips = [

@@ -13,7 +13,7 @@ from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
 from bayes_scaling.reporting.charts import laws as charts
-from bayes_scaling.reporting.reading import INNER, colours_of, law_column
+from bayes_scaling.reporting.reading import INNER, colours_of, law_column, loss_words
 from bayes_scaling.reporting.study import Study, extra_inputs
 
 DENSITY_POINTS = 128
@@ -116,9 +116,8 @@ def view(data: Data) -> list[Block]:
         f"What the runs taught about {fits[best]['title']}",
         f"{fits[best]['equation']}. A posterior as wide as its prior means that the runs say nothing on "
         f"that constant. "
-        "Constants named gap are what a term contributes at 1B parameters and 20B tokens, in nats, unless "
-        "the law "
-        "says otherwise.",
+        "Constants named gap are what a term contributes at 1B parameters and 20B tokens, in the unit of the loss, "
+        "unless the law says otherwise.",
         "Prior and posterior densities of the free parameters of the most probable law.",
         densities,
         (Key("band", "#c9d0d8", "prior"), Key("band", colours[best], "posterior")),
@@ -179,7 +178,9 @@ def _parameter_panel(data: Data, parameter: str) -> Panel:
             if parameter in p["values"]
         ]
     panel = charts.intervals(rows, parameter, "", data["ci_prob"], published=marks, above=True)
-    return Panel(panel.chart.properties(title="E, nats per token" if parameter == "E" else parameter), panel.height)
+    return Panel(
+        panel.chart.properties(title=f"E, {loss_words(data)}" if parameter == "E" else parameter), panel.height
+    )
 
 
 def _residual_figure(data: Data) -> Figure:

@@ -26,6 +26,8 @@ from bayes_scaling.reporting.reading import (
     colours_of,
     largest,
     law_column,
+    loss_short,
+    loss_words,
     run_rows,
     titles,
 )
@@ -125,7 +127,7 @@ def view(data: Data) -> list[Block]:
         "compute on another allocation, or was trained less well. Beyond the runs nothing but the laws "
         "and the discrepancy carries the forecast.",
         "Training runs and the forecast loss of a new run at the best allocation against training compute, with bands.",
-        (charts.loss_figure(runs, body["band"], body["forecasts"], largest(data), data["ci_prob"]),),
+        (charts.loss_figure(runs, body["band"], body["forecasts"], largest(data), data["ci_prob"], loss_words(data)),),
         (*keys, *charts.runs_key(charts.group_colours(runs))),
         table="forecast_band",
     )
@@ -163,8 +165,9 @@ def _prose(data: Data) -> list[Prose]:
         out.append(Prose(text, "forecast"))
     first, second = body["tenfold"][:2]
     text = say(
-        "The first tenfold of compute beyond the largest run takes {a} nats off the loss at the best "
+        "The first tenfold of compute beyond the largest run takes {a}{unit} off the loss at the best "
         "allocation ({ar}), the second {b} ({br}).",
+        unit=loss_short(data),
         a=w.loss(first["gain"]),
         ar=w.loss_range(first["gain"]),
         b=w.loss(second["gain"]),
@@ -186,7 +189,7 @@ def _by_law_figure(data: Data) -> Figure:
         "The further the laws lie apart, the more the forecast depends on which of them holds. A law's interval "
         "takes that law for the truth; the average's also holds the discrepancy.",
         "Forecast of one new run by each law and by their average.",
-        (law_charts.intervals(rows, "loss", "loss, nats per token", data["ci_prob"]),),
+        (law_charts.intervals(rows, "loss", f"loss, {loss_words(data)}", data["ci_prob"]),),
         (
             Key("point", t.MUTED, "median"),
             Key("dash", t.MUTED, "50 % interval"),
@@ -235,7 +238,7 @@ def _ten_times(data: Data) -> Table:
     columns = (
         Column("from, FLOP", lambda r: w.flop(r["from_flops"])),
         Column("to, FLOP", lambda r: w.flop(r["to_flops"])),
-        Column("loss falls by, nats", lambda r: w.loss(r["gain"])),
+        Column(f"loss falls by{',' if loss_short(data) else ''}{loss_short(data)}", lambda r: w.loss(r["gain"])),
         Column(f"{ci} interval", lambda r: w.loss_range(r["gain"])),
         Column("best size grows by a factor of", lambda r: w.short(r["params_times"]["median"], 2)),
     )

@@ -12,6 +12,7 @@ from bayes_scaling.experiments.suggesting import suggest
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
+from bayes_scaling.reporting.reading import loss_words
 from bayes_scaling.reporting.study import Study
 
 # Half of a 90 % interval, in standard deviations.
@@ -62,8 +63,9 @@ def _prose(data: Data) -> list[Prose]:
     )
     study, perfect = value["study"], value["perfect"]
     worth = say(
-        "For the choice of a size at that budget, what they show is expected to save {saved} nats per token, as much "
+        "For the choice of a size at that budget, what they show is expected to save {saved} {unit}, as much "
         "as {flops} FLOP more would; knowing the truth would save {most}, as much as {most_flops} FLOP. {verdict}",
+        unit=loss_words(data),
         saved=_nats(study["loss"]),
         flops=w.flop(study["flops"]),
         most=_nats(perfect["loss"]),

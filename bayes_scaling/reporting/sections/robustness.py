@@ -11,7 +11,7 @@ from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
 from bayes_scaling.reporting.charts import laws as law_charts
 from bayes_scaling.reporting.charts import robustness as charts
-from bayes_scaling.reporting.reading import INNER, colours_of, titles
+from bayes_scaling.reporting.reading import INNER, colours_of, loss_words, titles
 from bayes_scaling.reporting.study import Study
 
 # Corners and middle of the reference grid: parameters, tokens.
@@ -227,7 +227,7 @@ def _expected_figure(data: Data) -> Figure:
         here = [r for r in data["compare"]["prior_expected"] if (r["params"], r["tokens"]) == (n, d)]
         rows = [{**r, "title": names[r["law"]], "colour": colours[r["law"]]} for r in here]
         panel = law_charts.intervals(
-            rows, "loss", "loss, nats per token", data["ci_prob"], number=".2f", form="~f", above=True
+            rows, "loss", f"loss, {loss_words(data)}", data["ci_prob"], number=".2f", form="~f", above=True
         )
         title = f"{w.count(n)} parameters, {w.count(d)} tokens"
         panels.append(Panel(panel.chart.properties(title=title), panel.height))

@@ -7,7 +7,7 @@ from typing import Any
 from bayes_scaling.laws.compute import SIX_ND, as_counted
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Prose, Section, Table, say
-from bayes_scaling.reporting.reading import titles
+from bayes_scaling.reporting.reading import loss_words, titles
 from bayes_scaling.reporting.study import Study
 
 
@@ -45,7 +45,10 @@ def _asked(data: Data) -> list[Prose]:
     )
     out = [Prose(text)]
     if a["target_loss"] is not None:
-        out.append(Prose(say("How probable is a loss of at most {t} nats per token?", t=w.short(a["target_loss"], 4))))
+        asked = say(
+            "How probable is a loss of at most {t} {unit}?", t=w.short(a["target_loss"], 4), unit=loss_words(data)
+        )
+        out.append(Prose(asked))
     design = runs["design"] if runs else None
     if design:
         text = say(
@@ -85,7 +88,7 @@ def _table(data: Data) -> Table:
         ),
         Column("tokens", lambda r: w.flop(r["tokens"]) if r["tokens"] >= 1e15 else w.format_count(r["tokens"])),
         Column("FLOP, as given", lambda r: w.flop(r["flops"])),
-        Column("loss, nats per token", lambda r: f"{r['loss']:.4g}"),
+        Column(f"loss, {loss_words(data)}", lambda r: f"{r['loss']:.4g}"),
     ]
     return Table("runs", "The runs", rows, tuple(columns), folded=True)
 
