@@ -418,3 +418,14 @@ def test_budgets_and_grid_by_default() -> None:
 def test_csv_keeps_numbers_whole() -> None:
     text = to_csv([{"a": 0.1 + 0.2, "b": {"c": None}}, {"a": 1e26, "b": {"c": "x,y"}}])
     assert text == 'a,b_c\n0.30000000000000004,\n1e+26,"x,y"\n'
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_the_unit_of_the_loss_is_kept_on_the_whole_page(made: Report, page: str) -> None:
+    """The same numbers as errors: no sentence, axis or table but the glossary's speaks of nats per token."""
+    assert made.data["runs"]["loss_unit"] == "nats"
+    text = make(dict(made.data) | {"runs": {**made.data["runs"], "loss_unit": "error"}}).page
+    body = text[: text.index('<dl class="glossary">')]
+    assert "loss, error" in body
+    assert "nats per token" not in body
+    assert "nats per token" in page[: page.index('<dl class="glossary">')]

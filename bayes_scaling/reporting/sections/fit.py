@@ -15,6 +15,7 @@ from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Pan
 from bayes_scaling.reporting.charts import laws as charts
 from bayes_scaling.reporting.reading import INNER, colours_of, law_column, loss_words
 from bayes_scaling.reporting.study import Study, extra_inputs
+from bayes_scaling.runs.loss_names import UNITS
 
 DENSITY_POINTS = 128
 
@@ -108,7 +109,9 @@ def view(data: Data) -> list[Block]:
     )
     best = data["compare"]["best"] if data["compare"] else next(iter(fits))
     densities = tuple(
-        charts.density(name, rows, colours[best], fits[best]["units"].get(name, ""))
+        charts.density(
+            name, rows, colours[best], fits[best]["units"].get(name, "").replace(UNITS["nats"], loss_words(data))
+        )
         for name, rows in fits[best]["densities"].items()
     )
     learned = Figure(
