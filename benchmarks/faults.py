@@ -26,12 +26,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-QUICK = ["--draws", "200", "--chains", "2", "--allow-bad-fit", "--quiet"]
+QUICK = ["--draws", "100", "--chains", "2", "--allow-bad-fit", "--quiet"]
 LAWS = ["--laws", "kaplan,chinchilla"]
 WORDS = {
     "fit": ["fit", "RUNS", "--law", "chinchilla", *QUICK, "--out", "fit.nc"],
     "fleet": ["fleet", "RUNS", "--by", "group", "--law", "kaplan", *QUICK, "--out", "fleet.nc"],
-    "report": ["report", "RUNS", *LAWS, *QUICK, "--out", "report"],
+    "report": ["report", "RUNS", "--law", "kaplan", *QUICK, "--out", "report"],
     "cache": ["forecast", "RUNS", "--law", "chinchilla", "--at", "params=70B,tokens=1.4T", *QUICK, "--json"],
 }
 NUMBERS = ("fit", "forecast", "frontier", "compare", "backtest", "decide", "next", "members", "forecasts", "parameters")
@@ -119,6 +119,8 @@ def kills(arguments: argparse.Namespace, work: Path, runs: Path) -> dict[str, An
     chance = random.Random(arguments.seed)
     found: dict[str, Any] = {}
     for name, words in WORDS.items():
+        if arguments.command not in (None, name):
+            continue
         words = [str(runs) if w == "RUNS" else w for w in words]
         alone = Place(work / f"{name}-alone")
         begin = time.monotonic()
@@ -154,6 +156,7 @@ def kills(arguments: argparse.Namespace, work: Path, runs: Path) -> dict[str, An
                 if "Traceback" in err:
                     wrong.append(f"{how.name}: {err[-300:]}")
             wrong += leftovers(place)
+            print(f"{name} {i + 1} {dict(tally)} {wrong}", file=sys.stderr, flush=True)
             if i % 5 == 4:  # and to the end
                 code, out, err = place.run(words)
                 if code or result(place, name, out) != truth:
@@ -339,6 +342,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=25, help="of each of four commands (default: 25)")
     parser.add_argument("--full", type=int, default=20, help="full disks (default: 20)")
     parser.add_argument("--only", choices=list(PARTS))
+    parser.add_argument("--command", choices=list(WORDS), help="kill this one alone")
     arguments = parser.parse_args()
     found: dict[str, Any] = {}
     for name, part in PARTS.items():

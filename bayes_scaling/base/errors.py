@@ -9,20 +9,23 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from bayes_scaling.base.text import printable
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A warning that travels with a result: `code` for scripts, `message` for people."""
+    """A warning that travels with a result: `code` for scripts, `message` for people. One that nobody can act on, such
+    as what is known of a bundled data set, is `aside`: `validate`, the report and the JSON have it, a terminal not."""
 
     code: str
     message: str
+    aside: bool = False
 
-    def to_dict(self) -> dict[str, str]:
-        """`{code, message}`, as in `warnings` of the JSON."""
-        return {"code": self.code, "message": self.message}
+    def to_dict(self) -> dict[str, Any]:
+        """`{code, message}`, as in `warnings` of the JSON; and `aside` where it is."""
+        return {"code": self.code, "message": self.message, **({"aside": True} if self.aside else {})}
 
 
 class BayesScalingError(Exception):

@@ -24,16 +24,18 @@ _NO_MEMORY = (
 
 def entry() -> NoReturn:
     """What `bayes-scaling` and `python -m bayes_scaling` run."""
-    from bayes_scaling.cli import interrupt
-
     try:
+        from bayes_scaling.cli import interrupt
+
         interrupt.watch()
         _hush()
         code = main()
         _keep()
+        interrupt.end(code)
     except KeyboardInterrupt:
+        from bayes_scaling.cli import interrupt
+
         interrupt.leave()
-    interrupt.end(code)
 
 
 def _keep() -> None:

@@ -67,7 +67,7 @@ def _print(text: str, stream: Any) -> None:
     print(text.encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
-def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]) -> int:
+def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, Any]]) -> int:
     """Warnings to standard error, each once; 4 where one says that a fit or an evidence estimate failed, 3 where one
     says that one of several data sets could not be used."""
     if sys.stdout is not None:
@@ -76,6 +76,8 @@ def verdict(arguments: argparse.Namespace, warnings: Sequence[Mapping[str, str]]
     unusable: list[str] = []
     told: list[str] = []
     for warning in warnings:
+        if warning.get("aside"):
+            continue
         kind = failed if warning["code"] in FAILED else unusable if warning["code"] in UNUSABLE else told
         if warning["message"] not in kind:
             kind.append(warning["message"])

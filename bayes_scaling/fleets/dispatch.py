@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import zipfile
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -102,7 +103,7 @@ def _read(folder: Path, chunk: Chunk) -> dict[str, np.ndarray] | None:
             return None
         with np.load(io.BytesIO(inner), allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, DataError):
+    except (OSError, DataError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
 

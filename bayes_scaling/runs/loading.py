@@ -132,7 +132,11 @@ def load_runs(
         if options != Options():
             raise UsageError("These runs are read already. Give columns, units and choices of rows with their table.")
         return source if name is None else dataclasses.replace(source, name=name)
-    return understand(source, options, name).runs
+    runs = understand(source, options, name).runs
+    if isinstance(source, str) and options == Options() and is_dataset(source) and describe(source).shipped:
+        # What is odd about a bundled table is on its card, and no fault of who asks for it.
+        runs = dataclasses.replace(runs, notices=tuple(dataclasses.replace(n, aside=True) for n in runs.notices))
+    return runs
 
 
 def checked_options(
