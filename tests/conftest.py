@@ -17,6 +17,12 @@ import pytest
 # here, before anything is imported, so that the processes that tests start have it too.
 os.environ["BAYES_SCALING_CACHE_LIMIT"] = "0"
 
+from hypothesis import settings
+
+# How long a case takes says nothing on a machine that others use as well.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
+
 from by_hand import BESIROGLU, POINTS, by_hand
 from command import QUICK
 
