@@ -17,14 +17,9 @@ import pytest
 # here, before anything is imported, so that the processes that tests start have it too.
 os.environ["BAYES_SCALING_CACHE_LIMIT"] = "0"
 
-from hypothesis import settings
-
-# How long a case takes says nothing on a machine that others use as well.
-settings.register_profile("steady", deadline=None)
-settings.load_profile("steady")
-
 from by_hand import BESIROGLU, POINTS, by_hand
 from command import QUICK
+from hypothesis import settings
 
 from bayes_scaling.base.errors import DataError
 from bayes_scaling.cli.main import main
@@ -34,6 +29,10 @@ from bayes_scaling.prediction.weights import Averaging
 from bayes_scaling.runs.datasets import fetch, load_table
 from bayes_scaling.runs.loading import load_runs
 from bayes_scaling.runs.runs import Runs
+
+# How long a case takes says nothing on a machine that others use as well.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")
