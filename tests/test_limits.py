@@ -50,6 +50,18 @@ def test_a_law_that_knows_repeats_may_see_tokens_again(tiny_runs):
     assert made.best["loss"]["mean"] == pytest.approx(loss_at(HOFFMANN, 1e10, 1e11))
 
 
+def test_one_size_on_offer_is_not_praised_above_others(tiny_runs):
+    fit = by_hand(tiny_runs, HOFFMANN, draws=2)
+
+    def said(**limits):
+        return bs.decide(fit, budget=1e24, limits=Limits(**limits)).sentence
+
+    for only in ({"sizes": (7e9,)}, {"sizes": (7e9, 7e10), "max_params": 1e10}):
+        assert "No other size is on offer." in said(**only)
+        assert "comes within" not in said(**only)
+    assert "No other size on offer comes within 0.5 % of its loss" in said(sizes=(1e9, 3e11, 3e10))
+
+
 @pytest.mark.parametrize(
     ("request_", "says"),
     [

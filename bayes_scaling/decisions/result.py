@@ -142,7 +142,7 @@ class Decision:
         if len(self.limits.offered) == 1:
             return "No other size is on offer."
         if sizes and len(sizes) == 1:
-            return f"Every other size on offer loses more than {100 * flat['within']:g} %."
+            return f"No other size on offer comes within {100 * flat['within']:g} % of its loss on this budget."
         named = ", ".join(format_count(s) for s in sizes) if sizes else f"{format_count(low)} to {format_count(high)}"
         return f"Sizes within {100 * flat['within']:g} % of the best loss on this budget: {named}."
 
