@@ -36,8 +36,9 @@ def verdict(data: Data) -> Prose:
         cells=w.plural(cells, "cell"),
         n=w.plural(body["n_forecasts"], "forecast"),
     )
-    text += _lean(body) + " " + _uneven(body) + _advice(body, held)
-    return Prose(text, "backtest", "" if held >= 0.8 and not _weak(body) else "caution")
+    to_come, reach = _to_come(body)
+    text += _lean(body) + " " + _uneven(body) + _advice(body, to_come, reach)
+    return Prose(text, "backtest", "" if min(held, to_come) >= 0.8 and not _weak(body) else "caution")
 
 
 def _untested(data: Data) -> Any:
@@ -106,10 +107,19 @@ def _uneven(body: Mapping[str, Any]) -> Any:
     )
 
 
-def _advice(body: Mapping[str, Any], held: float) -> Any:
-    uneven, reach = _first_and_later(body), farthest(body["folds"])
-    if uneven and uneven[1] > held:  # what the later cuts showed, as far as they went
-        held, reach = (held + uneven[1]) / 2, farthest(body["folds"][1:])
+def _to_come(body: Mapping[str, Any]) -> tuple[float, float]:
+    """What a 90 % interval is taken to hold from here on, and how many decades out that was tested.
+
+    Where the later cuts fared otherwise than the first, for better or worse, they count half: they are closer to what
+    is forecast from.
+    """
+    held, uneven = float(body["coverage"]["0.9"]), _first_and_later(body)
+    if uneven is None:
+        return held, farthest(body["folds"])
+    return (held + uneven[1]) / 2, farthest(body["folds"][1:])
+
+
+def _advice(body: Mapping[str, Any], held: float, reach: float) -> Any:
     if held >= 0.8 and _weak(body):
         advice = "Nothing here speaks against a 90 % interval, and little for it"
     elif held >= 0.97:
