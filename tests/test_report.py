@@ -19,9 +19,12 @@ from bayes_scaling.inference.storage import load_fit
 from bayes_scaling.reporting import Report, advice, rebuild, report
 from bayes_scaling.reporting import sections as section_list
 from bayes_scaling.reporting.page import command, json_for_script, make, plain, to_csv
-from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of
+from bayes_scaling.reporting.status import status
+from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of, largest_first
 
 HOSTILE = "<script>alert(1)</script>"
+FORMULA = "=HYPERLINK(A1)"
+TURNED = "run \u202e\u2066gnorw\u2069 \x1b[31m\x07"
 LAWS = ["kaplan", "chinchilla"]
 FIGURES = {"posterior", "residuals", "prior_posterior", "loss_compute", "forecast_by_law", "frontier"}
 FIGURES |= {"exponents", "evidence", "backtest_forecasts", "backtest_coverage", "backtest_weights", "next_runs"}
@@ -35,8 +38,10 @@ def hostile() -> bs.Runs:
     frame = bs.load_runs("pile").to_frame()
     frame.loc[0, "run"] = HOSTILE
     frame.loc[1, "run"] = "</script><img src=x onerror=alert(2)>\u2028 & 'quoted\""
-    frame["group"] = np.where(np.arange(len(frame)) % 2 == 0, HOSTILE, "plain & simple")
+    frame.loc[2:4, "run"] = [FORMULA, TURNED, "x" * 5000]
+    frame["group"] = np.where(np.arange(len(frame)) % 2 == 0, HOSTILE, "plain & simple" + "y" * 5000)
     frame[HOSTILE] = HOSTILE
+    frame["@SUM(A1)"] = "+2.50"
     return bs.load_runs(frame, name=f"pile {HOSTILE}")
 
 
@@ -112,12 +117,12 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     assert {"mean", "sd", "median", "lower", "upper", "ess_bulk", "ess_tail", "rhat"} <= set(
         data["fit"]["chinchilla"]["parameters"]["E"]
     )
-    assert [f["budget"] for f in data["forecast"]["forecasts"]] == [1e24, 1e25]
+    assert [f["budget"] for f in data["forecast"]["forecasts"]] == [1e25, 1e24]
     for row in data["forecast"]["forecasts"]:
         assert row["lower"] < row["inner"]["lower"] < row["median"] < row["inner"]["upper"] < row["upper"]
         assert 0 <= row["p_target"] <= 1
-    assert data["forecast"]["forecasts"][0]["p_target"] < data["forecast"]["forecasts"][1]["p_target"]
-    assert [f["flops"] for f in data["frontier"]["frontier"]] == [1e24, 1e25]
+    assert data["forecast"]["forecasts"][1]["p_target"] < data["forecast"]["forecasts"][0]["p_target"]
+    assert [f["flops"] for f in data["frontier"]["frontier"]] == [1e25, 1e24]
     weighed = data["compare"]
     assert {"laws", "bayes_factors"} <= set(weighed)
     for b in weighed["bayes_factors"]:
@@ -139,7 +144,7 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     inside = [r["lower"] <= r["observed"] <= r["upper"] for r in tested["forecasts"]]
     assert inside == [r["inside"] for r in tested["forecasts"]]
     assert data["decide"]["decisions"][0]["rule"] == "expected"
-    assert data["decide"]["decisions"][0]["flops"] == pytest.approx(1e24)
+    assert data["decide"]["decisions"][0]["flops"] == pytest.approx(1e25)
     assert data["decide"]["target_loss"] == 1.4 or "cannot be reached" in data["decide"]["unattainable"]
     assert made.to_dict()["forecast"] == data["forecast"]
 
@@ -178,7 +183,7 @@ def test_a_section_is_one_file_and_one_line_of_the_list() -> None:
 def test_what_to_run_next_is_told_with_its_worth(made: Report, page: str) -> None:
     body = made.data["next"]
     assert body["suggestions"][0].keys() >= {"params", "tokens", "flops", "gain", "gain_per_flop"}
-    assert body["budget"] == 1e24
+    assert body["budget"] == 1e25
     assert sum(r["flops"] for r in body["suggestions"]) <= body["runs_budget"] * (1 + 1e-9)
     assert len(body["considered"]) == body["candidates"]
     assert "would teach most about the best model size" in page
@@ -222,6 +227,58 @@ def test_the_advice_follows_from_the_numbers(made: Report) -> None:
     assert "only 10 runs below it held 40\u00a0%; the later ones" in uneven
     assert "one of about 80\u00a0%" in uneven
     assert "leaned neither way" in _advised(data, by_decade=[{**far, "bias": 0.1}])
+
+
+def test_later_cuts_move_the_advice_either_way(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    levels = {"0.5": 0.5, "0.8": 0.8, "0.95": 0.95}
+
+    def advised(first: float, later: float) -> str:
+        folds = [
+            {**data["backtest"]["folds"][0], "n_train": n, "n_cells": 10, "coverage": {**levels, "0.9": held}}
+            for n, held in ((10, first), (90, later))
+        ]
+        return _advised(data, coverage={**levels, "0.9": (first + later) / 2}, n_cells=20, folds=folds)
+
+    assert "one of about 80\u00a0%" in advised(0.4, 1.0)  # (0.7 + 1.0) / 2 is 0.85
+    assert "as about what it says" in advised(0.75, 0.95)
+    assert "one of about 70\u00a0%" in advised(1.0, 0.6)
+    assert "too narrow" in advised(0.9, 0.3)
+
+
+def _lines(data: dict[str, Any]) -> tuple[str, str]:
+    found = status(data)
+    return found["level"], " ".join([found["line"], *(f"{c.what}: {c.outcome} {c.detail}" for c in found["checks"])])
+
+
+def test_the_line_on_checks_says_what_failed_and_what_passed(made: Report) -> None:
+    data = json.loads(json.dumps(dict(made.data)))
+    data["ok"], data["warnings"] = True, []
+    for row in data["diagnostics"]["fits"]:
+        row["verdict"] = "ok"
+    for row in data["compare"]["laws"]:
+        row["pareto_k_max"] = 0.4
+    for fold in data["backtest"]["folds"]:
+        fold["verdicts"] = dict.fromkeys(fold["verdicts"], "ok")
+    level, text = _lines(data)
+    assert level == "ok"
+    assert text == "All checks passed: fits, evidence estimates, fits of the back-test and leave-one-out."
+    data["compare"]["laws"][0]["pareto_k_max"] = 0.93
+    level, text = _lines(data)
+    assert level == "warning"
+    assert "Of 4 checks, 1 failed" in text
+    assert "leave-one-out: failed Pareto k above 0.7 for Kaplan (0.93)" in text
+    assert "fits of the back-test: passed" in text
+    data["backtest"]["folds"][0]["verdicts"]["chinchilla"] = "failed"
+    data["diagnostics"]["fits"][0]["verdict"] = "warning"
+    level, text = _lines(data)
+    assert level == "warning"
+    assert "2 failed and 1 with a warning" in text
+    assert "Chinchilla below" in text
+    data["ok"], data["diagnostics"]["fits"][0]["verdict"] = False, "failed"
+    level, text = _lines(data)
+    assert level == "failed"
+    assert text.startswith("Not to be relied on: the fit of Kaplan failed its checks; leave-one-out failed")
 
 
 @pytest.mark.usefixtures("unpainted")
@@ -286,6 +343,40 @@ def test_strangers_text_is_only_text(made: Report, page: str) -> None:
     for path in (made.path / "figures").iterdir():
         assert "<script" not in path.read_text(encoding="utf-8")
     assert HOSTILE in (made.path / "tables" / "runs.csv").read_text(encoding="utf-8")
+
+
+def test_what_cannot_be_seen_is_escaped_and_long_names_are_cut(made: Report, page: str) -> None:
+    told = page.split("<body>")[1].split('<script type="module">')[0]
+    svgs = [p.read_text(encoding="utf-8") for p in (made.path / "figures").iterdir()]
+    for text in (told, *svgs):
+        assert not set("\u202e\u2066\u2069\x1b\x07") & set(text)
+        assert "x" * 100 not in text
+        assert "y" * 100 not in text
+    assert "run \\u202e\\u2066gnorw\\u2069 \\x1b[31m" in told
+    assert "x" * 60 + "…" in told
+    rows = list(csv.DictReader((made.path / "tables" / "runs.csv").open(encoding="utf-8", newline="")))
+    assert rows[3]["run"] == TURNED
+    assert rows[4]["run"] == "x" * 5000
+    assert made.data["runs"]["run"][3:5] == [TURNED, "x" * 5000]
+
+
+def test_no_cell_of_a_table_is_a_formula(made: Report) -> None:
+    for path in (made.path / "tables").iterdir():
+        for row in csv.reader(path.open(encoding="utf-8", newline="")):
+            for cell in row:
+                assert not cell.startswith(("=", "@", "\t", "\r"))
+                assert not cell.startswith(("+", "-")) or float(cell)
+    rows = list(csv.DictReader((made.path / "tables" / "runs.csv").open(encoding="utf-8", newline="")))
+    assert rows[2]["run"] == f"'{FORMULA}"
+    assert rows[2]["'@SUM(A1)"] in ("2.5", "+2.50")
+
+
+def test_budgets_inside_the_runs_never_lead_and_all_are_answered(page: str) -> None:
+    assert largest_first([1e21, 3e24, 1e25, 1e21]) == (1e25, 1e21, 3e24)
+    top = page.split('<nav class="contents"')[0]
+    assert "With 1e25 FLOP spent at the best allocation" in top
+    table = top.split('id="table-budgets"')[1].split("</table>")[0]
+    assert re.findall(r'<th scope="row" class="n">([^<]*)</th>', table) == ["1e24", "1e25"]
 
 
 def test_json_for_a_script_round_trips() -> None:
@@ -391,14 +482,14 @@ def test_the_result_prints_and_tabulates(made: Report) -> None:
     assert "<b>" not in text
     assert HOSTILE not in made._repr_html_()
     frame = made.to_frame()
-    assert frame["budget"].tolist() == [1e24, 1e25]
+    assert frame["budget"].tolist() == [1e25, 1e24]
     assert {"median", "lower", "upper", "params", "tokens"} <= set(frame.columns)
 
 
 def test_the_command_names_no_path_of_this_machine(made: Report) -> None:
     text = command(made.data)
     assert text.startswith("bayes-scaling report tables/runs.csv --laws kaplan,chinchilla --seed 0")
-    assert "--budget 1e24 --budget 1e25 --target-loss 1.4" in text
+    assert "--budget 1e25 --budget 1e24 --target-loss 1.4" in text
     again = bs.load_runs(made.path / "tables" / "runs.csv")
     assert again.sha256 == made.data["provenance"]["runs_sha256"]
 
@@ -416,6 +507,7 @@ def test_budgets_and_grid_by_default() -> None:
 
 
 def test_csv_keeps_numbers_whole() -> None:
+    assert to_csv([{"=a": "-1e3"}, {"=a": "-x"}, {"=a": -2.5}]) == "'=a\n-1e3\n'-x\n-2.5\n"
     text = to_csv([{"a": 0.1 + 0.2, "b": {"c": None}}, {"a": 1e26, "b": {"c": "x,y"}}])
     assert text == 'a,b_c\n0.30000000000000004,\n1e+26,"x,y"\n'
 

@@ -125,9 +125,8 @@ def report(
     out
         The folder; `reports/NAME` where None.
     budgets
-        Compute asked about, FLOP or text such as "1e24" or "100PF-days"; the first is the headline. About ten
-        and a
-        hundred times the largest run's compute where None.
+        Compute asked about, FLOP or text such as "1e24" or "100PF-days"; the largest leads, all have their numbers at
+        the top. About ten and a hundred times the largest run's compute where None, of which the former leads.
     settings
         Those of the sampler as one `Settings`, in place of the keywords.
     target_loss

@@ -7,7 +7,7 @@ from typing import Any
 
 from bayes_scaling.reporting import advice
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Data, Prose, say
+from bayes_scaling.reporting.blocks import Column, Data, Prose, Table, say
 from bayes_scaling.reporting.reading import loss_short, loss_words, titles
 from bayes_scaling.reporting.sections.compare import leader
 
@@ -160,6 +160,38 @@ def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
     return [Prose(text, "forecast_by_law", "caution")]
 
 
+def budgets(data: Data) -> list[Table]:
+    """Every budget asked about with its numbers, the smallest first; nothing where there is one."""
+    if not data["forecast"] or len(data["forecast"]["forecasts"]) < 2:
+        return []
+    best = data["frontier"]["frontier"] if data["frontier"] else [{}] * len(data["forecast"]["forecasts"])
+    rows: list[dict[str, Any]] = [
+        {
+            "budget": row["budget"],
+            "loss": {k: row[k] for k in ("median", "lower", "upper")},
+            **{k: {e: at[k][e] for e in ("median", "lower", "upper")} for k in ("params", "tokens") if k in at},
+            "p_target": row["p_target"],
+            "decades_beyond": row["decades_beyond"]["flops"],
+        }
+        for row, at in zip(data["forecast"]["forecasts"], best, strict=True)
+    ]
+    columns = [
+        Column("budget, FLOP", lambda r: w.flop(r["budget"])),
+        Column("loss of one new run", lambda r: w.loss(r["loss"])),
+        Column("interval", lambda r: w.loss_range(r["loss"])),
+    ]
+    for key, label in (("params", "parameters"), ("tokens", "tokens")):
+        if key in rows[0]:
+            columns.append(Column(label, lambda r, key=key: w.count(r[key]["median"])))  # type: ignore[misc]
+            columns.append(Column("interval", lambda r, key=key: w.count_range(r[key])))  # type: ignore[misc]
+    if data["forecast"]["target_loss"] is not None:
+        columns.append(Column("P(target)", lambda r: w.percent(r["p_target"])))
+    columns.append(Column("decades beyond the runs", lambda r: w.fixed(r["decades_beyond"], 1)))
+    note = f"Intervals are {w.prob(data['ci_prob'])}; sizes are those of the best allocation."
+    rows.sort(key=lambda r: r["budget"])
+    return [Table("budgets", "Every budget asked about", rows, tuple(columns), note)]
+
+
 def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
     """The three or four numbers that stand large at the top."""
     ci, out = w.prob(data["ci_prob"]), []
@@ -200,25 +232,3 @@ def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
 
 def _tile(label: str, value: str, interval: str, unit: str) -> dict[str, str]:
     return {"label": label, "value": value, "interval": interval, "unit": unit}
-
-
-def status(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether the report can be relied on: "failed", "warning" or "ok", in a line, with what was noticed."""
-    names = titles(data)
-    rows = data["diagnostics"]["fits"] if data["diagnostics"] else []
-    failed = [names[r["law"]] for r in rows if r["verdict"] == "failed"]
-    notices = [n["message"] for n in data["warnings"]]
-    if data["ok"]:
-        warned = [names[r["law"]] for r in rows if r["verdict"] == "warning"]
-        but = f", the fit of {w.listed(warned)} with a warning" if warned else ""
-        line = f"All fits and evidence estimates passed their checks{but}."
-        return {"level": "warning" if notices else "ok", "line": line, "notices": notices}
-    parts = []
-    if failed:
-        parts.append(f"the fit of {w.listed(failed)} failed its checks")
-    if data["compare"] and any(n["code"] == "evidence_failed" for n in data["warnings"]):
-        parts.append("an evidence estimate failed its checks")
-    if data["failures"]:
-        parts.append(f"{w.plural(len(data['failures']), 'section')} could not be made")
-    line = f"Not to be relied on: {'; '.join(parts) or 'a part of it failed'}."
-    return {"level": "failed", "line": line, "notices": notices}

@@ -28,13 +28,19 @@ from bayes_scaling.reporting.blocks import Figure, Prose, Section, Table, flat, 
 from bayes_scaling.reporting.glossary import TERMS
 from bayes_scaling.reporting.references import SOURCES
 from bayes_scaling.reporting.sections import sections
+from bayes_scaling.reporting.status import status
 from bayes_scaling.runs.datasets import is_dataset
 from bayes_scaling.runs.loading import load_runs
 
 STILL_WIDTH = 960
+TITLE = 120
+"""Characters of the page's title before it is cut."""
 STILL_FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 """Widths of text are worked out where the figure is made and not where it is read: fonts of equal widths."""
 _IDENTIFIERS = re.compile(r"\b(clip|gradient_|pattern_)([0-9]+)\b")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a formula begins with in one spreadsheet or another (OWASP, CSV injection)."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _TAGS = re.compile(r"<[^>]*>")
 
 
@@ -64,10 +70,12 @@ def make(data: Mapping[str, Any]) -> Made:
             style=Markup(_text("style.css")),
             bundle=Markup(_bundle()),
             sections=list(shown.values()),
+            name=w.name(data["asked"]["name"], TITLE),
             headline=[_sentence(p) for p in answer.headline(data)],
             cautions=[_sentence(p) for p in answer.cautions(data)],
             tiles=answer.tiles(data),
-            status=answer.status(data),
+            budgets=[_render(block, written) for block in answer.budgets(data)],
+            status=status(data),
             command=command(data),
             script=python_script(data),
             terms=TERMS,
@@ -93,7 +101,7 @@ def _view(section: Section, data: Mapping[str, Any]) -> Sequence[Any]:
 def _render(block: Any, written: dict[str, str]) -> dict[str, Any]:
     if isinstance(block, Table):
         written[f"tables/{block.name}.csv"] = to_csv(block.rows)
-        return {"kind": "table" if block.columns else "file", "table": block}
+        return {"kind": "table" if block.columns else "file", "table": block, "cells": _cells(block)}
     if isinstance(block, Figure):
         svg = still(block)
         written[f"figures/{block.name}.svg"] = svg
@@ -103,13 +111,18 @@ def _render(block: Any, written: dict[str, str]) -> dict[str, Any]:
     return {"kind": "prose", **_sentence(block)}
 
 
+def _cells(table: Table) -> list[list[str]]:
+    return [[w.legible(cell, w.CELL) for cell in row] for row in table.cells]
+
+
 def _sentence(block: Prose) -> dict[str, str]:
-    return {"text": block.text, "table": block.table, "tone": block.tone}
+    text = w.legible(block.text)
+    return {"text": Markup(text) if isinstance(block.text, Markup) else text, "table": block.table, "tone": block.tone}
 
 
 def live(chart: Any, height: int, right: int = 10) -> dict[str, Any]:
     """The specification of a chart that fills its container; its legend is the page's own key."""
-    spec: dict[str, Any] = _without_legends(chart.properties(width="container", height=height).to_dict())
+    spec: dict[str, Any] = _without_legends(_legible(chart.properties(width="container", height=height).to_dict()))
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     spec["config"] = {**theme.CONFIG, "padding": {"left": 2, "right": right, "top": 5, "bottom": 5}}
     return spec
@@ -125,6 +138,15 @@ def _without_legends(spec: Any) -> Any:
     return [_without_legends(v) for v in spec] if isinstance(spec, list) else spec
 
 
+def _legible(spec: Any) -> Any:
+    """A specification whose every text can be seen: names in it may be anything."""
+    if isinstance(spec, dict):
+        return {k: _legible(v) for k, v in spec.items()}
+    if isinstance(spec, list):
+        return [_legible(v) for v in spec]
+    return w.legible(spec) if isinstance(spec, str) else spec
+
+
 def still(figure: Figure) -> str:
     """The whole figure as SVG, at a fixed width and with its legend."""
     n, across = len(figure.panels), figure.across
@@ -134,7 +156,7 @@ def still(figure: Figure) -> str:
         width = STILL_WIDTH // across - {1: 160, 2: 110}.get(across, 50)
         sized = [p.chart.properties(width=width, height=p.height) for p in figure.panels]
         chart = alt.concat(*sized, columns=across, spacing=24)
-    spec = chart.to_dict()
+    spec = _legible(chart.to_dict())
     spec["config"] = {**theme.CONFIG, "font": STILL_FONT, "concat": {"spacing": 24}, "padding": 14}
     svg = _renumbered(str(vl_convert.vegalite_to_svg(spec, vl_version=_vega_lite())))
     told = say("<title>{title}</title><desc>{text}</desc>", title=figure.title, text=figure.caption)
@@ -168,14 +190,24 @@ def json_for_script(value: Any) -> Markup:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, numbers unrounded, a missing value empty."""
+    """Rows as CSV, numbers unrounded, a missing value empty, and no text that a spreadsheet takes for a formula."""
     rows = [flat(row) for row in rows]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in row.items()} for row in rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([_inert(column) for column in columns])
+    writer.writerows([_inert(row.get(column)) for column in columns] for row in rows)
     return out.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet computes: text that begins like a formula has an apostrophe before it, which says
+    that it is text. Numbers are numbers, also where they are written as text."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or not value.startswith(FORMULA) or _NUMBER.fullmatch(value):
+        return value
+    return f"'{value}"
 
 
 def plain(text: str) -> str:

@@ -16,7 +16,7 @@ INNER = 0.5
 
 def titles(data: Data) -> dict[str, str]:
     """Each law's title, by name."""
-    return dict(zip(data["asked"]["laws"], data["asked"]["titles"], strict=True))
+    return dict(zip(data["asked"]["laws"], map(w.name, data["asked"]["titles"]), strict=True))
 
 
 def colours_of(data: Data) -> dict[str, str]:
@@ -30,8 +30,8 @@ def run_rows(data: Data) -> list[dict[str, Any]]:
     groups = body["group"] or ["runs"] * body["n"]
     return [
         {
-            "run": str(body["run"][i]),
-            "group": str(groups[i]),
+            "run": w.name(body["run"][i]),
+            "group": w.name(groups[i]),
             "params": body["params"][i],
             "tokens": body["tokens"][i],
             "flops": body["flops_counted"][i],

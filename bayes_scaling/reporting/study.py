@@ -59,7 +59,7 @@ class Study:
     backtest
         The forward validation, judged; None where there is no such law, or it could not be made.
     budgets
-        Compute asked about, FLOP, the headline first.
+        Compute asked about, FLOP; the first leads the report.
     grid
         Compute at which curves are drawn, FLOP, dims (point,).
     resumed
@@ -193,7 +193,7 @@ def study(
     watch: Stopwatch,
 ) -> Study:
     """Fit, weigh and average; `watch` takes the seconds of each."""
-    chosen = tuple(parse_budget(b) for b in budgets) if budgets else default_budgets(runs)
+    chosen = largest_first([parse_budget(b) for b in budgets]) if budgets else default_budgets(runs)
     with watch("fits"):
         fits, resumed = fit_or_load(runs, asked, folder)
     notices: list[Notice] = []
@@ -244,6 +244,12 @@ def _averaged(fits: Sequence[Fit], seed: int, notices: list[Notice]) -> tuple[En
         return validated(fits, prior_averaging(laws)), None
     notices += tested.notices
     return group, tested
+
+
+def largest_first(budgets: Sequence[float]) -> tuple[float, ...]:
+    """Budgets as a report answers them, each once: the largest leads, since one inside the runs asks for no forecast,
+    and the others follow in the order asked."""
+    return tuple(dict.fromkeys([max(budgets), *budgets]))
 
 
 def default_budgets(runs: Runs) -> tuple[float, float]:

@@ -6,10 +6,26 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bayes_scaling.base.text import printable
 from bayes_scaling.base.units import format_count as format_count
 from bayes_scaling.base.units import format_flop
 
 DASH = "–"
+NAME, CELL = 60, 240
+"""Characters of a name, and of a cell of a table, before they are cut: the whole stands in the CSV."""
+
+
+def name(text: Any, limit: int = NAME) -> str:
+    """A name from a stranger's table, fit to be shown: control characters and marks of direction as their escapes,
+    and no longer than a label may be."""
+    return printable(text, limit)
+
+
+def legible(text: str, limit: int | None = None) -> str:
+    """Text with names of strangers in it: what cannot be seen is escaped, and our own unbreakable spaces are kept."""
+    parts = [printable(part) for part in text.split("\u00a0")]
+    shown = "\u00a0".join(parts)
+    return shown if limit is None or len(shown) <= limit else shown[:limit] + "…"
 
 
 def decimals(lower: float | None, upper: float | None) -> int:

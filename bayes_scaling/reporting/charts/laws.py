@@ -145,7 +145,7 @@ def density(name: str, rows: Mapping[str, Sequence[float]], colour: str, unit: s
 
 def residuals(rows: Rows, title: str, colour: str, limit: float, domain: Sequence[float], ci_prob: float) -> Panel:
     """Observed over fitted loss, per cent, against compute; hollow marks lie outside their own interval."""
-    data = [{**r, "percent": 100 * r["residual"]} for r in rows]
+    data = [{**r, "run": w.name(r["run"]), "percent": 100 * r["residual"]} for r in rows]
     x = t.log_axis("flops", "training compute, FLOP", domain, t.FLOP, grid=False)
     y = alt.Y(
         "percent:Q",

@@ -14,6 +14,7 @@ from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Panel, Prose, Section, Table, say
 from bayes_scaling.reporting.charts import backtest as charts
 from bayes_scaling.reporting.reading import AVERAGE, colours_of, titles
+from bayes_scaling.reporting.status import failed_cuts
 from bayes_scaling.reporting.study import Study
 from bayes_scaling.validation.backtesting import AVERAGE as KEY
 from bayes_scaling.validation.backtesting import Backtest, averaged_draws
@@ -77,7 +78,7 @@ def view(data: Data) -> list[Block]:
         advice.verdict(data),
         *advice.misfit(data),
         _made_how(data),
-        *_unsound(data, names),
+        *_unsound(data),
         _forecast_figure(data),
         _held_figure(data),
         *_laws_beside(data, names),
@@ -142,14 +143,9 @@ def _rest_on(data: Data, names: Mapping[str, str]) -> Prose:
     return Prose(text, "backtest_weights")
 
 
-def _unsound(data: Data, names: Mapping[str, str]) -> list[Prose]:
+def _unsound(data: Data) -> list[Prose]:
     """Fits below a cut that did not pass their checks."""
-    bad = [
-        f"{names[law]} below {w.flop(float(f'{fold["cut"]:.2g}'))} FLOP"
-        for fold in data["backtest"]["folds"]
-        for law, value in fold["verdicts"].items()
-        if value == "failed"
-    ]
+    bad = failed_cuts(data)
     if not bad:
         return []
     text = say(
@@ -166,6 +162,7 @@ def _forecast_figure(data: Data) -> Figure:
     rows = [
         {
             **r,
+            "run": w.name(r["run"]),
             "error": 100 * (r["observed"] / r["median"] - 1),
             "low": 100 * (r["lower"] / r["median"] - 1),
             "high": 100 * (r["upper"] / r["median"] - 1),

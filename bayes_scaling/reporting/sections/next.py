@@ -136,7 +136,8 @@ def _figure(data: Data) -> Figure:
     body, runs = data["next"], data["runs"]
     considered = body["considered"]
     known = [
-        {"params": runs["params"][i], "tokens": runs["tokens"][i], "run": str(runs["run"][i])} for i in range(runs["n"])
+        {"params": runs["params"][i], "tokens": runs["tokens"][i], "run": w.name(runs["run"][i])}
+        for i in range(runs["n"])
     ]
     chosen = [{**row, "order": str(i)} for i, row in enumerate(body["suggestions"], 1)]
     every = [*considered, *known]

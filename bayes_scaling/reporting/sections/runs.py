@@ -34,7 +34,7 @@ def view(data: Data) -> list[Block]:
 def _asked(data: Data) -> list[Prose]:
     """What was asked, of which runs."""
     names, runs, a = titles(data), data["runs"], data["asked"]
-    budgets = w.listed([w.flop(b) for b in a["budgets"]])
+    budgets = w.listed([w.flop(b) for b in sorted(a["budgets"])])
     how = "named" if a["budgets_given"] else "chosen at about ten and a hundred times the largest run's compute"
     text = say(
         "What loss will one new training run reach, how large should its model be and how many tokens "
@@ -56,7 +56,7 @@ def _asked(data: Data) -> list[Prose]:
             "tokens, {c} "
             "decades of compute, by {laws}, with {noise} noise on the logarithm of the loss.",
             n=runs["n"],
-            name=runs["name"],
+            name=w.name(runs["name"]),
             p0=w.count(design["params"][0]),
             p1=w.count(design["params"][1]),
             d0=w.count(design["tokens"][0]),
@@ -78,9 +78,9 @@ def _table(data: Data) -> Table:
     for i in range(body["n"]):
         row = {k: body[k][i] for k in ("run", "group", "params", "tokens", "flops", "loss", "loss_sd") if body[k]}
         rows.append({**row, **{k: v[i] for k, v in body["extra"].items() if k not in row}})
-    columns = [Column("run", lambda r: r["run"], numeric=False)]
+    columns = [Column("run", lambda r: w.name(r["run"]), numeric=False)]
     if body["group"]:
-        columns.append(Column("group", lambda r: r["group"], numeric=False))
+        columns.append(Column("group", lambda r: w.name(r["group"]), numeric=False))
     columns += [
         Column(
             "parameters",
