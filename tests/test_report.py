@@ -240,7 +240,7 @@ def test_later_cuts_move_the_advice_either_way(made: Report) -> None:
         ]
         return _advised(data, coverage={**levels, "0.9": (first + later) / 2}, n_cells=20, folds=folds)
 
-    assert "one of about 80\u00a0%" in advised(0.4, 1.0)  # (0.7 + 1.0) / 2 is 0.85
+    assert "one of about 80\u00a0%" in advised(0.4, 0.9)
     assert "as about what it says" in advised(0.75, 0.95)
     assert "one of about 70\u00a0%" in advised(1.0, 0.6)
     assert "too narrow" in advised(0.9, 0.3)
@@ -492,6 +492,13 @@ def test_the_command_names_no_path_of_this_machine(made: Report) -> None:
     assert "--budget 1e25 --budget 1e24 --target-loss 1.4" in text
     again = bs.load_runs(made.path / "tables" / "runs.csv")
     assert again.sha256 == made.data["provenance"]["runs_sha256"]
+
+
+def test_the_largest_run_is_counted_as_budgets_are(made: Report) -> None:
+    largest = max(made.data["runs"]["flops_counted"])
+    assert made.data["forecast"]["tenfold"][0]["from_flops"] == pytest.approx(largest, rel=1e-12)
+    beyond = made.data["forecast"]["forecasts"][0]["decades_beyond"]["flops"]
+    assert beyond == pytest.approx(np.log10(1e25 / largest), abs=1e-9)
 
 
 def test_budgets_and_grid_by_default() -> None:
