@@ -48,7 +48,7 @@ def worlds_of(law: Any, noise: Any, drawn: Draws, runs: Runs) -> Predictive:
 
 def judge(worlds: Predictive, truth: dict[str, float], law: Any, noise: Any, probability: float, seed: int) -> Any:
     """One world's verdict; None where its target cannot be assured."""
-    budget = AHEAD * float(worlds.runs.flops.max())
+    budget = AHEAD * float(worlds.runs.counted.max())
     allocations = Allocations(np.asarray(budget))
     n = choose(worlds, allocations, ["expected"]).params
     target = float(np.median(worlds.loss(n, allocations.tokens(n))))
@@ -64,7 +64,7 @@ def judge(worlds: Predictive, truth: dict[str, float], law: Any, noise: Any, pro
         "reached": bool(luck <= z),
         "chance": float(noise.cdf(z, p)),
         "target": target,
-        "decades": float(np.log10(plan.spent / worlds.runs.flops.max())),
+        "decades": float(np.log10(plan.spent / worlds.runs.counted.max())),
         "overspend": (plan.overspend or 0.0) / plan.spent,
     }
 

@@ -123,7 +123,7 @@ def cuts(folder: Path, quick: bool) -> Iterator[tuple[Cut, Cut]]:
         sizes = np.array([size for size in known.values() if size is not None])
         group = average(runs)
         draws, other = (alone(group, budgets, pooling) for pooling in (POOLING, OTHER))
-        beyond = np.maximum(0.0, np.log10(budgets / runs.flops.max()))
+        beyond = np.maximum(0.0, np.log10(budgets / runs.counted.max()))
         whole = Cut(name, table, beyond, *sizes.T, draws, other)
         above = budgets > 1.01 * top
         yield whole.of(above), whole.of(~above)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -491,3 +492,65 @@ def test_a_sweep_of_experts_is_named(local_data):
     best = load_runs(path, columns={"params": "Na"}, per_cell="best")
     assert best.n == 16
     assert "692 of 708" in told(best, "rows_left_out")
+
+
+PUBLIC = {
+    "chinchilla_epoch": [],
+    "clark_routing_final": ["flops_differ", "not_identified", "unused_columns", "groups_differ", "sweep"],
+    "gadre_overtraining": ["groups_differ"],
+    "gemstones_curves": ["checkpoints"],
+    "misfitting_final": ["duplicate_rows", "sweep"],
+    "muennighoff_all296": ["unused_columns"],
+    "muennighoff_fit182": ["unused_columns"],
+    "openeurollm_best": [],
+    "porian_isoflop": ["groups_differ"],
+    "steplaw_moe": ["not_identified", "unused_columns", "sweep"],
+    "xlstm_isoflop": ["groups_differ"],
+}
+"""What docs/tables.md lists as told of public tables."""
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_what_is_told_of_public_tables(local_data, name):
+    assert sorted(codes(load_runs(local_data / f"{name}.csv"))) == sorted(PUBLIC[name])
+    page = (Path(__file__).parent.parent / "docs" / "tables.md").read_text("utf-8")
+    row = next(line for line in page.splitlines() if line.startswith("| ") and name in line.split("|")[1])
+    assert all(f"`{code}`" in row for code in PUBLIC[name]), row
+
+
+def test_the_page_names_every_notice_of_reading():
+    page = (Path(__file__).parent.parent / "docs" / "tables.md").read_text("utf-8")
+    for code in (*CODES, "rows_left_out", "unused_columns", "flops_differ"):
+        assert f"| `{code}` |" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["--loss-unit", "bpb"], 2, "needs --tokens-per-byte"),
+        (["--loss-unit", "nats", "--tokens-per-word", "1.3"], 2, "goes with --loss-unit bpw"),
+        (["--per-cell", "worst"], 2, "--per-cell 'worst'"),
+        (["--where", "finished"], 2, "Cannot read --where"),
+        (["--where", "colour=red"], 3, "is not there"),
+        (["--last-per", "colour"], 3, "is not there"),
+        (["--map", "params=params*0"], 2, "above 0"),
+        (["--run", "a", "--map", "run=b"], 2, "given twice"),
+    ],
+)
+def test_wrong_options_say_what_to_write(tmp_path, capsys, words, code, says):
+    from bayes_scaling.cli.main import main
+
+    grid().to_csv(tmp_path / "t.csv", index=False)
+    assert main(["validate", str(tmp_path / "t.csv"), *words]) == code
+    assert says in capsys.readouterr().err
+
+
+def test_options_of_rows_reach_the_runs_and_the_json(tmp_path, capsys):
+    from bayes_scaling.cli.main import main
+
+    swept().assign(State="finished").to_csv(tmp_path / "t.csv", index=False)
+    words = ["--where", "State=finished", "--where", "lr<=0.001", "--per-cell", "best", "--skip-bad", "--json"]
+    assert main(["validate", str(tmp_path / "t.csv"), *words]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert body["runs"]["n"] == 16
+    assert [w["code"] for w in body["warnings"]].count("rows_left_out") == 2
