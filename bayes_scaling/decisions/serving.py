@@ -29,6 +29,8 @@ FEWEST_TOKENS, LARGEST_COUNT = 1e6, 1e21
 TOKEN_STEPS = 31
 BISECTIONS = 13
 SECANTS = 3
+UNREACHED = 600.0
+"""Log FLOP that stand for a loss which is not reached."""
 STEP = 0.4
 
 
@@ -155,11 +157,11 @@ def cheapest(worlds: Predictive, target_loss: Any, served: np.ndarray, limits: L
         d = tokens_to_reach(worlds, n, log_target)
         with np.errstate(invalid="ignore"):
             flops = worlds.compute.flops(n, d) + SERVING_FLOP * n * served[:, None]
-            return np.asarray(np.log(np.where(d <= most, flops, np.inf)))
+            return np.asarray(np.log(np.where(d <= most, flops, np.exp(UNREACHED))).clip(max=UNREACHED))
 
     grid = _grid(limits)
     values = total(np.broadcast_to(grid, (worlds.n_draws, len(grid))))
-    possible = np.isfinite(values).any(axis=1)
+    possible = (values < UNREACHED).any(axis=1)
     if not possible.any():
         ends = np.exp(grid[[-1]]), np.array([min(most, LARGEST_COUNT)])
         raise InfeasibleError(
@@ -170,7 +172,7 @@ def cheapest(worlds: Predictive, target_loss: Any, served: np.ndarray, limits: L
         best = np.argmin(values, axis=1)
         u, value = grid[best], values[np.arange(len(values)), best]
     else:
-        u, value = minimise(total, grid, np.where(np.isfinite(values), values, 1e9))
+        u, value = minimise(total, grid, values)
     n = np.where(possible, np.exp(u), np.nan)
     d = tokens_to_reach(worlds, np.exp(u)[:, None], log_target)[:, 0]
     flops = np.where(possible, np.exp(value), np.nan)

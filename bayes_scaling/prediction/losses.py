@@ -143,6 +143,14 @@ class Losses:
 
 
 def query_seeds(seed: Sequence[int], inputs: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
-    """One seed a query, from `seed` and the query's own inputs with dims (query,)."""
-    table = np.column_stack([np.asarray(inputs[name], "<f8") for name in sorted(inputs)])
+    """One seed a query, from `seed` and the query's own inputs with dims (query,), to nine digits: how a count was
+    arrived at does not change its luck."""
+    table = np.column_stack([_rounded(np.asarray(inputs[name], float)) for name in sorted(inputs)])
     return tuple((*seed, *row.view("<u4").tolist()) for row in np.ascontiguousarray(table))
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """To nine significant digits, little-endian."""
+    with np.errstate(divide="ignore"):
+        unit = 10.0 ** (np.nan_to_num(np.floor(np.log10(np.abs(values))), neginf=0.0) - 8)
+    return np.asarray(np.round(values / unit) * unit, "<f8")
