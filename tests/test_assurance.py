@@ -58,7 +58,8 @@ def test_the_path_over_budgets_is_the_frontier(tiny_runs):
 
 def test_targets_out_of_reach(cloud):
     with pytest.raises(
-        InfeasibleError, match=r"1\.7 cannot be reached with probability 0\.9 by 1e32 FLOP: at most 0\."
+        InfeasibleError,
+        match=r"1\.7 cannot be reached with probability 0\.9 by 1e32 FLOP: at most a probability of 0\.",
     ):
         assure(predictive(cloud), 1.7, 0.9)
     with pytest.raises(InfeasibleError, match="The limit on parameters binds: without it about"):

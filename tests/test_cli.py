@@ -203,7 +203,7 @@ def test_decide_json(capsys, saved):
 def test_a_decision_that_cannot_be_had(capsys, saved):
     path = str(saved[0])
     for words, says in [
-        (["--target-loss", "0.2"], "at most 0.000 is attainable"),
+        (["--target-loss", "0.2"], "at most a probability of 0.000 is attainable"),
         (["--budget", "1e24", "--device", "H100", "--devices-count", "8", "--deadline", "1"], "FLOP by then"),
         (["--budget", "1e20", "--min-params", "1e17"], "are feasible"),
     ]:

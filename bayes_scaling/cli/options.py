@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from bayes_scaling.base.units import parse_budget
-from bayes_scaling.cli import values
+from bayes_scaling.cli import costs, values
 from bayes_scaling.runs.loss_names import UNITS
 
 DEFAULTS: dict[str, Any] = {
@@ -174,8 +173,8 @@ def add_budgets(parser: argparse.ArgumentParser, *, required: bool) -> None:
     parser.add_argument(
         "--budget",
         action="append",
-        type=parse_budget,
+        type=costs.amount("--budget", strict=True),
         required=required,
-        metavar="FLOP",
-        help="training compute: 1e24, 1e24FLOP or 100PF-days (repeatable)",
+        metavar="AMOUNT",
+        help=f"training compute (repeatable): {costs.FORMS}",
     )

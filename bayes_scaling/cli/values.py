@@ -20,6 +20,18 @@ _NAMES = {
 }
 
 
+def number(option: str) -> Callable[[str], float]:
+    """Reads a number."""
+
+    def read(text: str) -> float:
+        try:
+            return float(text)
+        except ValueError:
+            raise UsageError(f"{option} takes a number; '{text}' is none.") from None
+
+    return read
+
+
 def whole(option: str, least: int) -> Callable[[str], int]:
     """Reads a whole number of at least `least`."""
 

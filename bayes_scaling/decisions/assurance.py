@@ -243,9 +243,9 @@ def _unattainable(
     best = int(np.argmax(reached))
     text = (
         f"No budget makes it safe: a loss of {target:g} cannot be reached with probability {probability:g} by 1e32 "
-        "FLOP: at most "
-        f"{_floor(reached[best])} is attainable, with {format_count(path.params[best])} parameters and "
-        f"{format_count(path.tokens[best])} tokens ({format_flop(path.budgets[best])} FLOP)."
+        f"FLOP: at most a probability of {_floor(reached[best])} is attainable, with "
+        f"{format_count(path.params[best])} parameters and {format_count(path.tokens[best])} tokens "
+        f"({format_flop(path.budgets[best])} FLOP)."
     )
     binding = []
     for name, words in (("max_tokens", "tokens"), ("max_params", "parameters"), ("sizes", "sizes on offer")):

@@ -69,7 +69,11 @@ def choose(
         parts = [losses.of(np.arange(i * points, (i + 1) * points)) for i in range(len(plain))]
         return np.stack([r.objective(part, question) for r, part in zip(plain, parts, strict=True)])
 
-    at = grid[np.argmin(on_grid, axis=1)] if allocations.menu is not None else minimise(objective, grid, on_grid)[0]
+    at = (
+        grid[np.argmin(on_grid, axis=1)]
+        if allocations.menu is not None
+        else minimise(objective, grid, on_grid, allocations.close)[0]
+    )
     places: dict[str, float] = {r.name: float(u) for r, u in zip(plain, at, strict=True)}
     for r, values in zip(plain, on_grid, strict=True):
         if not np.isfinite(values.min()):
@@ -81,6 +85,9 @@ def choose(
         elif rule.as_rule is not None:
             places[rule.name] = places[rule.as_rule]
     optimum, best = optima(worlds, allocations, grid, on_grid_losses.log_curve)
+    chosen = np.exp(np.array([places[r] for r in wanted]))
+    # No plan is better than a draw's best, rounding of the search included.
+    best = np.minimum(best, worlds.loss(chosen, allocations.tokens(chosen)).min(axis=1))
     return Choices(
         rules=tuple(rules),
         params=np.exp(np.array([places[r] for r in rules])),
@@ -122,5 +129,5 @@ def optima(
         n = np.exp(u)
         return worlds.log_curve(n, allocations.tokens(n))
 
-    u, value = minimise(own, grid, log_curve)
+    u, value = minimise(own, grid, log_curve, allocations.close)
     return np.exp(u), np.exp(value)

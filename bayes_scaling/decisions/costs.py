@@ -18,25 +18,31 @@ from bayes_scaling.decisions.accelerators import Device, get_device
 from bayes_scaling.laws.priors import Prior
 
 FLOPS, HOURS, MONEY, DAYS = "FLOP", "device-hours", "money", "days"
+TIMES = "times the largest run"
 
 UTILISATION = Prior.make("beta", alpha=24, beta=36)
 """0.4, and 0.30 to 0.51 with probability 0.9: the range of large published training runs (PaLM 0.46, Llama 3 0.38 to
 0.43: Chowdhery et al., 2022; Grattafiori et al., 2024)."""
 
+TYPICAL_DRAWS = 1001
+
 LARGEST_CLUSTER = 1e7
 """Devices. More than anybody has in one place; what would need more is not feasible."""
 
-_FORMS = "write 1e24, 100PF-days, 50000device-hours, $2M (or 2M USD) or 30days"
+_FORMS = "write 1e24, 100PF-days, 10x (of the largest run), 50000device-hours, $2M (or 2M USD) or 30days"
 _CURRENCIES = {"$": "USD", "usd": "USD", "€": "EUR", "eur": "EUR", "£": "GBP", "gbp": "GBP"}
 _HOURS = re.compile(r"(.+?)\s*(?:gpu|tpu|device|chip|accelerator)[-\s]?(?:hours?|h)", re.IGNORECASE)
-_DAYS = re.compile(r"(.+?)\s*(days?|weeks?|d|w)", re.IGNORECASE)
+_DAYS = re.compile(r"(.+?)\s*(hours?|hrs?|h|days?|d|weeks?|w|months?|years?)", re.IGNORECASE)
+_IN_DAYS = {"h": 1 / 24, "d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+_TIMES = re.compile(r"(.+?)\s*[x×]", re.IGNORECASE)
 _SIGNED = re.compile(r"([$€£])\s*(.+)")
 _WORDED = re.compile(r"(.+?)\s*(usd|eur|gbp)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Amount:
-    """An amount of compute in one of the units: FLOP, device-hours, money or days on the cluster."""
+    """An amount of compute in one of the units: FLOP, device-hours, money, days on the cluster, or times the compute of
+    the largest run."""
 
     value: float
     unit: str = FLOPS
@@ -47,6 +53,8 @@ class Amount:
             return f"{format_flop(self.value)} FLOP"
         if self.unit == MONEY:
             return f"{format_count(self.value)} {self.currency}".rstrip()
+        if self.unit == TIMES:
+            return f"{self.value:g} times the compute of the largest run"
         return f"{format_count(self.value) if self.unit == HOURS else f'{self.value:g}'} {self.unit}"
 
 
@@ -71,10 +79,47 @@ def parse_amount(text: str | float | Amount) -> Amount:
         return Amount(_read(match[1], parse_count, text), MONEY, _CURRENCIES[match[2].lower()])
     if match := _HOURS.fullmatch(written):
         return Amount(_read(match[1], parse_count, text), HOURS)
-    if (match := _DAYS.fullmatch(written)) and not re.search("pf|flop", written, re.IGNORECASE):
-        weeks = match[2].lower().startswith("w")
-        return Amount(_read(match[1], parse_count, text) * (7 if weeks else 1), DAYS)
+    days = parse_days(written)
+    if days is not None:
+        return Amount(days, DAYS)
+    if match := _TIMES.fullmatch(written):
+        return Amount(_read(match[1], parse_count, text), TIMES)
     return Amount(_read(written, parse_flop, text))
+
+
+def parse_days(text: str) -> float | None:
+    """A duration in days: 720h, 30days, 12weeks, 1month; None where the text is none.
+
+    Raises
+    ------
+    InfeasibleError
+        For a duration of zero or less.
+    UsageError
+        If what stands before the unit is no number.
+    """
+    match = _DAYS.fullmatch(text.strip())
+    if match is None or re.search("pf|flop", text, re.IGNORECASE):
+        return None
+    return _read(match[1], parse_count, text) * _IN_DAYS[match[2][0].lower()]
+
+
+def absolute(amount: Amount, largest: float) -> Amount:
+    """The amount, in FLOP where it was stated as times the `largest` run's compute, FLOP."""
+    return Amount(amount.value * largest) if amount.unit == TIMES else amount
+
+
+def typical_flops(budget: float | str | Amount, cost: CostModel | None, largest: float, random_seed: int = 0) -> float:
+    """The FLOP that a budget buys, the median where that is uncertain; `largest` is the largest run's compute, FLOP.
+
+    Raises
+    ------
+    InfeasibleError
+        If it is not above zero, or its price, device or number of devices is missing.
+    UsageError
+        If it is no amount of compute.
+    """
+    rates = draw_rates(cost or CostModel(), TYPICAL_DRAWS, random_seed)
+    return float(np.median(rates.flops(absolute(parse_amount(budget), largest))))
 
 
 def _read(number: str, reader: Any, text: Any) -> float:

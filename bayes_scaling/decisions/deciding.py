@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_flop
 from bayes_scaling.decisions.assurance import Assurance, attainable
 from bayes_scaling.decisions.budgeted import Found, found
-from bayes_scaling.decisions.costs import DAYS, Amount, CostModel, Rates, draw_rates
+from bayes_scaling.decisions.costs import DAYS, Amount, CostModel, Rates, absolute, draw_rates
 from bayes_scaling.decisions.limits import SERVING_FLOP, Allocations, Limits
 from bayes_scaling.decisions.paths import PER_DECADE, fan, trace
 from bayes_scaling.decisions.plans import Plan, compare_plans
@@ -54,9 +55,9 @@ def decide(
     source
         A `Fit`, an `Ensemble`, an `Evidence`, or runs in any form; see `averages.weighed` for what is made of each.
     budget
-        FLOP as a number, or text: "1e24", "100PF-days", "50000device-hours", "$2M", "30days". It covers training, and
-        serving where `inference_tokens` are given. None: what the assurance of `target_loss` takes, or what the
-        cluster does by the deadline.
+        FLOP as a number, or text: "1e24", "100PF-days", "10x" (of the largest run), "50000device-hours", "$2M",
+        "30days". It covers training, and serving where `inference_tokens` are given. None: what the
+        assurance of `target_loss` takes, or what the cluster does by the deadline.
     target_loss, probability
         Nats per token that the run should end at or below, and how sure of it the assured budget is.
     inference_tokens
@@ -118,6 +119,8 @@ def answer(
         worlds = predictive(
             group, compute=compute, unique_tokens=limits.max_tokens, random_seed=random_seed, inputs=inputs
         )
+    if asked.budget is not None:
+        asked = replace(asked, budget=absolute(asked.budget, float(worlds.known_flops[1])))
     rates = draw_rates(cost, worlds.n_draws, worlds.random_seed)
     served = None
     if asked.inference_tokens is not None:

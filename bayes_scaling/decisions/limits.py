@@ -11,7 +11,9 @@ from bayes_scaling.base.errors import InfeasibleError, UsageError
 from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
 from bayes_scaling.prediction.optimum import SMALLEST_PARAMS, SMALLEST_TOKENS
+from bayes_scaling.prediction.search import CLOSE
 
+CORNER = 1e-4
 SERVING_FLOP = 2.0
 """FLOP a parameter for each token served: one forward pass (Kaplan et al., 2020, section 2.1)."""
 
@@ -136,6 +138,13 @@ class Allocations:
         cap = self.capped and self.limits.max_tokens is not None
         given = self.limits.sizes or self.limits.min_params or self.limits.max_params
         return not (cap or given or self.serving_tokens)
+
+    @property
+    def close(self) -> float:
+        """How finely log N is to be searched: a limit on tokens, and serving paid from an uncertain budget, make
+        corners in the loss that no polynomial has."""
+        cap = self.capped and self.limits.max_tokens is not None
+        return CORNER if cap or (self.serving_tokens and np.ndim(self.flops)) else CLOSE
 
     @property
     def free(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bayes_scaling.base.errors import UsageError
-from bayes_scaling.decisions.costs import DAYS, Amount, CostModel, draw_rates, parse_amount
+from bayes_scaling.decisions.costs import DAYS, Amount, CostModel, absolute, draw_rates, parse_amount
 from bayes_scaling.decisions.limits import NO_LIMITS, Limits
 from bayes_scaling.decisions.plans import Plan, as_plan
 from bayes_scaling.decisions.rules import check_rules
@@ -63,7 +63,7 @@ def ask(
             "deadline, or plans (--plan params=7B,tokens=1T)."
         )
     if amount is not None:
-        draw_rates(cost, 1).flops(amount)
+        draw_rates(cost, 1).flops(absolute(amount, 1.0))
     if inference_tokens is not None:
         demand_draws(inference_tokens, 2)
     return Request(

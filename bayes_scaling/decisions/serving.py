@@ -15,11 +15,11 @@ import numpy as np
 from bayes_scaling.base.errors import InfeasibleError
 from bayes_scaling.base.intervals import interval_value
 from bayes_scaling.base.units import format_count, parse_count
-from bayes_scaling.decisions.limits import NO_LIMITS, SERVING_FLOP, Limits
+from bayes_scaling.decisions.limits import CORNER, NO_LIMITS, SERVING_FLOP, Limits
 from bayes_scaling.laws.priors import Prior
 from bayes_scaling.prediction.optimum import SMALLEST_PARAMS, SMALLEST_TOKENS
 from bayes_scaling.prediction.predictive import Predictive
-from bayes_scaling.prediction.search import minimise
+from bayes_scaling.prediction.search import CLOSE, minimise
 
 MOST = 500
 """Draws: each is a nested search, and an interval needs no more."""
@@ -238,7 +238,8 @@ def best_for_budget(worlds: Predictive, flops: Any, served: np.ndarray, limits: 
             return worlds.log_curve(size(v), tokens(size(v)))
 
         grid = np.linspace(0, span, int(span / STEP) + 2)
-        v, value = minimise(curve, grid, curve(np.broadcast_to(grid, (worlds.n_draws, len(grid)))))
+        close = CLOSE if np.isinf(most) else CORNER
+        v, value = minimise(curve, grid, curve(np.broadcast_to(grid, (worlds.n_draws, len(grid)))), close)
         n = size(v[:, None])[:, 0]
     d = tokens(n[:, None])[:, 0]
     spent = np.asarray(worlds.compute.flops(n, d)) + SERVING_FLOP * n * served

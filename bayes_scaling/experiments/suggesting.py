@@ -12,6 +12,7 @@ from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporting
 from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.units import format_count, format_flop
+from bayes_scaling.decisions.costs import MONEY, Amount, CostModel, typical_flops
 from bayes_scaling.experiments.candidates import Box
 from bayes_scaling.experiments.result import TARGETS, Suggestion, Suggestions, Target
 from bayes_scaling.experiments.selection import Choice, best_batch, quantity_of
@@ -41,8 +42,8 @@ DRAWS = 2000
 def suggest(
     source: Any,
     *,
-    budget: float,
-    runs_budget: float | None = None,
+    budget: float | str | Amount,
+    runs_budget: float | str | Amount | None = None,
     n_runs: int = 4,
     target: str = "params",
     target_loss: float | None = None,
@@ -51,6 +52,7 @@ def suggest(
     tokens: tuple[float, float] | None = None,
     tokens_per_param: tuple[float, float] | None = None,
     price_per_flop: float | None = None,
+    cost: CostModel | None = None,
     compute: ComputeModel = SIX_ND,
     worlds: int = WORLDS,
     ci_prob: float = 0.9,
@@ -65,10 +67,11 @@ def suggest(
         A `Fit`, several, an `Ensemble`, an `Evidence` (its fits averaged by forward validation), or runs in any form
         that `average` takes.
     budget
-        FLOP of the decision.
+        Of the decision: FLOP, or text in any form that `decide` takes ("10x", "$2M", "30days"); what it buys is taken
+        at its median.
     runs_budget
-        FLOP of all suggested runs together; where None, `n_runs` times the largest run known, and at the most a tenth
-        of the budget.
+        Of all suggested runs together, likewise; where None, `n_runs` times the largest run known, and at the most a
+        tenth of the budget.
     target
         "params": log N* at the budget; "loss": log of the loss there; "target-loss": whether it is at or below
         `target_loss`; "law": which law holds; "information": all parameters at once.
@@ -80,6 +83,8 @@ def suggest(
         runs known.
     price_per_flop
         Money for one FLOP, for values in money.
+    cost
+        What compute costs, for budgets in other units than FLOP.
     worlds
         Simulated worlds for each estimate.
 
@@ -97,19 +102,24 @@ def suggest(
             group = weighed(source, random_seed=random_seed or 0, progressbar=progressbar)
         whole = predictive(group, compute=compute, random_seed=random_seed, needs="runs to be suggested")
         _sized(whole)
+        largest = float(whole.known_flops[1])
+        flops = typical_flops(budget, cost, largest)
+        runs_flops = None if runs_budget is None else typical_flops(runs_budget, cost, largest)
+        if price_per_flop is None and cost is not None and cost.price is not None:
+            price_per_flop = 1 / typical_flops(Amount(1.0, MONEY, cost.currency), cost, largest)
         with watch("design"):
-            everywhere = best_sizes(whole, np.array([budget]))
+            everywhere = best_sizes(whole, np.array([flops]))
             inside = np.flatnonzero(np.isfinite(everywhere.log_params[:, 0]))
             if not len(inside):
-                raise DataError(no_optimum([m.law.name for m in whole.members], budget))
+                raise DataError(no_optimum([m.law.name for m in whole.members], flops))
             beliefs = (whole if len(inside) == whole.n_draws else whole.take(inside)).thinned(DRAWS)
             # Which law holds is asked of the laws one by one; whatever is said of losses, of them together.
             asked = _apart(group, compute, whole.random_seed) if target == "law" else beliefs
             seed = whole.random_seed
             box = limits_of(whole.runs, params, tokens, tokens_per_param)
-            spend = _runs_budget(runs_budget, budget, n_runs, box, whole.runs, whole.compute)
-            quantity = quantity_of(asked, target, budget, target_loss)
-            _uncertain(wanted, quantity, budget, target_loss)
+            spend = _runs_budget(runs_flops, flops, n_runs, box, whole.runs, whole.compute)
+            quantity = quantity_of(asked, target, flops, target_loss)
+            _uncertain(wanted, quantity, flops, target_loss)
             choice = best_batch(
                 asked, quantity, box, n_runs, spend, target=target, rank=rank, worlds=worlds, random_seed=seed
             )
@@ -117,12 +127,12 @@ def suggest(
             made = choice.study
             if asked is not beliefs:
                 made = study(beliefs, np.zeros((beliefs.n_draws, 1)), choice.batch, worlds, seed)
-            value = worth(beliefs, budget, choice.batch, made, price_per_flop, knowledge(whole, budget))
+            value = worth(beliefs, flops, choice.batch, made, price_per_flop, knowledge(whole, flops))
     before = _spread(asked, quantity, target)
     return Suggestions(
         target=wanted,
         suggestions=_rows(choice, before, target),
-        budget=float(budget),
+        budget=flops,
         runs_budget=spend,
         target_loss=target_loss,
         probability=float(quantity[:, 0].mean()) if target == "target-loss" else None,
@@ -142,15 +152,15 @@ def suggest(
             *group.notices,
             *missing_optima(everywhere.missing),
             *_leaving(choice, whole),
-            *_notices(choice, before, target, n_runs, runs_budget, spend, budget),
+            *_notices(choice, before, target, n_runs, runs_flops, spend, flops),
         ),
         seconds=watch.seconds,
     )
 
 
 def _checked(
-    budget: float,
-    runs_budget: float | None,
+    budget: float | str | Amount,
+    runs_budget: float | str | Amount | None,
     n_runs: int,
     target: str,
     target_loss: float | None,
@@ -161,9 +171,9 @@ def _checked(
         raise unknown("target", target, TARGETS, "It says what the runs are to teach.")
     if rank not in RANKS:
         raise unknown("rank", rank, RANKS, "")
-    if not np.isfinite(budget) or budget <= 0:
+    if isinstance(budget, int | float) and not 0 < budget < np.inf:
         raise DataError(f"A budget of {budget:g} FLOP buys no run to decide about: give one above 0, such as 1e24.")
-    if runs_budget is not None and not (np.isfinite(runs_budget) and runs_budget > 0):
+    if isinstance(runs_budget, int | float) and not 0 < runs_budget < np.inf:
         raise DataError(f"A runs budget of {runs_budget:g} FLOP pays for no run: give one above 0, such as 1e20.")
     if n_runs < 1:
         raise UsageError(f"{n_runs} runs: ask for at least one.")

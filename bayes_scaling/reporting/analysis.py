@@ -20,6 +20,7 @@ from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.progress import reporter, reporting
 from bayes_scaling.base.provenance import Stopwatch, envelope
 from bayes_scaling.base.settings import Settings
+from bayes_scaling.decisions.costs import Amount, CostModel
 from bayes_scaling.inference.result import cached_laws
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.noise import Noise
@@ -98,8 +99,9 @@ def report(
     *,
     laws: Sequence[str | ScalingLaw] | None = None,
     out: str | os.PathLike[str] | None = None,
-    budgets: Sequence[float | str] | None = None,
+    budgets: Sequence[float | str | Amount] | None = None,
     target_loss: float | None = None,
+    cost: CostModel | None = None,
     noise: str | Noise = "student_t",
     priors: Mapping[str, Prior] | None = None,
     draws: int = 1000,
@@ -125,8 +127,11 @@ def report(
     out
         The folder; `reports/NAME` where None.
     budgets
-        Compute asked about, FLOP or text such as "1e24" or "100PF-days"; the largest leads, all have their numbers at
-        the top. About ten and a hundred times the largest run's compute where None, of which the former leads.
+        Compute asked about: FLOP, or text in any form that `decide` takes ("1e24", "10x", "$2M"), whose median is
+        taken; the largest leads, all have their numbers at the top. About ten and a hundred times the largest run's
+        compute where None, of which the former leads.
+    cost
+        What compute costs, for budgets in other units than FLOP, and for an assured budget in money.
     settings
         Those of the sampler as one `Settings`, in place of the keywords.
     target_loss
@@ -136,6 +141,8 @@ def report(
     ------
     UsageError
         For an unknown law, noise model or prior, a budget or a target that cannot be used.
+    InfeasibleError
+        For a budget too far from the runs, or one whose price or device is not known.
     DataError
         If the runs cannot be used, or the folder cannot be written; both before anything is fitted.
     """
@@ -147,7 +154,7 @@ def report(
     path = Path(out) if out is not None else Path("reports") / _slug(runs.name)
     _writable(path)
     with reporting(progressbar):
-        found = study(runs, asked, path / "fits", budgets, target_loss, watch)
+        found = study(runs, asked, path / "fits", budgets, target_loss, watch, cost)
         with watch("numbers"):
             sections, failures = _numbers(found)
         data = _assemble(found, asked, priors, path, sections, failures, bool(budgets), watch)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from bayes_scaling.base.errors import DataError, Notice, UsageError
+from bayes_scaling.base.errors import DataError, InfeasibleError, Notice, UsageError
 from bayes_scaling.base.progress import reporter
 from bayes_scaling.base.provenance import Stopwatch
 from bayes_scaling.base.settings import Settings
-from bayes_scaling.base.units import parse_budget
+from bayes_scaling.base.units import format_flop
+from bayes_scaling.decisions.costs import Amount, CostModel, typical_flops
 from bayes_scaling.engine.fingerprint import fit_key
 from bayes_scaling.engine.model import specify_all
 from bayes_scaling.evidence.comparing import weigh
@@ -39,6 +40,8 @@ from bayes_scaling.validation.backtesting import Backtest, judge
 SIZES = {"params", "tokens"}
 GRID_POINTS = 49
 GRID_DECADES = 3.0
+FARTHEST = 8.0
+"""Decades from the runs at which a budget can still be asked about."""
 """How far beyond the largest run the curves are drawn, decades of compute; further where a budget asks for
 it."""
 
@@ -66,6 +69,8 @@ class Study:
         Laws whose posterior an earlier report in the same folder had already found.
     notices
         What was noticed on the way.
+    cost
+        What compute costs; None where that was not said.
     """
 
     runs: Runs
@@ -80,6 +85,7 @@ class Study:
     backtest: Backtest | None = None
     resumed: tuple[str, ...] = ()
     notices: tuple[Notice, ...] = field(default=())
+    cost: CostModel | None = None
 
     def averaged(self) -> Ensemble:
         """The average over laws.
@@ -188,12 +194,23 @@ def study(
     runs: Runs,
     asked: Request,
     folder: Path,
-    budgets: Sequence[float | str] | None,
+    budgets: Sequence[float | str | Amount] | None,
     target_loss: float | None,
     watch: Stopwatch,
+    cost: CostModel | None = None,
 ) -> Study:
-    """Fit, weigh and average; `watch` takes the seconds of each."""
-    chosen = largest_first([parse_budget(b) for b in budgets]) if budgets else default_budgets(runs)
+    """Fit, weigh and average; `watch` takes the seconds of each.
+
+    Raises
+    ------
+    UsageError, InfeasibleError
+        For a budget that is no amount of compute, or so far from the runs that nothing can be said.
+    """
+    counted = runs.counted
+    chosen: tuple[float, ...] = default_budgets(runs)
+    if budgets:
+        chosen = largest_first([typical_flops(b, cost, float(counted.max())) for b in budgets])
+        _within_reach(chosen, float(counted.min()), float(counted.max()))
     with watch("fits"):
         fits, resumed = fit_or_load(runs, asked, folder)
     notices: list[Notice] = []
@@ -225,7 +242,20 @@ def study(
         backtest=tested,
         resumed=resumed,
         notices=tuple(notices),
+        cost=cost,
     )
+
+
+def _within_reach(budgets: Sequence[float], least: float, largest: float) -> None:
+    for budget in budgets:
+        outside = max(math.log10(budget / largest), math.log10(least / budget))
+        if outside > FARTHEST:
+            side = "above the largest" if budget > largest else "below the smallest"
+            raise InfeasibleError(
+                f"The budget of {format_flop(budget)} FLOP lies {outside:.0f} decades {side} of the runs "
+                f"({format_flop(least)} to {format_flop(largest)} FLOP): they say nothing of it. Ask within "
+                f"{FARTHEST:g} decades."
+            )
 
 
 def _averaged(fits: Sequence[Fit], seed: int, notices: list[Notice]) -> tuple[Ensemble | None, Backtest | None]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import re
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.base.errors import UsageError
 from bayes_scaling.base.units import format_count, format_flop, parse_count
-from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli import costs, options, output, sources, values
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
 
 if TYPE_CHECKING:
-    from bayes_scaling.decisions.costs import CostModel
     from bayes_scaling.decisions.limits import Limits
     from bayes_scaling.decisions.request import Request
     from bayes_scaling.decisions.result import Decision
@@ -30,14 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--budget",
         metavar="AMOUNT",
-        help="1e24, 100PF-days, 50000device-hours, '$2M', '2M EUR' or 30days of the cluster",
+        help=costs.FORMS,
     )
     group.add_argument(
         "--target-loss", type=values.loss, metavar="LOSS", help="loss to end at or below, nats per token"
     )
     group.add_argument(
         "--probability",
-        type=_number("--probability"),
+        type=values.number("--probability"),
         default=0.9,
         help="of the target, for the assured budget (default: 0.9)",
     )
@@ -59,36 +57,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="expected, quantile, cvar, target, regret or minimax (repeatable; default: all)",
     )
     group.add_argument(
-        "--level", type=_number("--level"), default=0.9, help="of the quantile and CVaR (default: 0.9, the worst tenth)"
+        "--level",
+        type=values.number("--level"),
+        default=0.9,
+        help="of the quantile and CVaR (default: 0.9, the worst tenth)",
     )
-    _configure_costs(parser)
+    costs.add_costs(parser, deadline=True)
     _configure_limits(parser)
     options.add_ci(parser)
     options.add_laws(parser, average=True)
     options.add_sampling(parser)
     options.add_output(parser)
-
-
-def _configure_costs(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("costs")
-    group.add_argument("--device", metavar="NAME", help="accelerator, such as H100; see 'bayes-scaling data devices'")
-    group.add_argument("--precision", metavar="NAME", help="bf16, fp16 or fp8 (default: bf16)")
-    group.add_argument("--devices-file", metavar="FILE", help="CSV of your own: device, precision, peak_flops")
-    group.add_argument("--devices-count", type=_number("--devices-count"), metavar="N", help="devices in the cluster")
-    group.add_argument("--price", metavar="MONEY", help="of one device-hour: 2.5, '$2.5' or 2.5EUR")
-    group.add_argument(
-        "--utilisation",
-        metavar="SHARE",
-        help="share of the peak that training reaches: 0.4, or a prior (default: beta(alpha=24, beta=36))",
-    )
-    group.add_argument(
-        "--failed",
-        type=_number("--failed"),
-        default=0.0,
-        metavar="SHARE",
-        help="share of device time lost (default: 0)",
-    )
-    group.add_argument("--deadline", metavar="DAYS", help="by when the run must end: 90, 90days or 12weeks")
 
 
 def _configure_limits(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +106,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         rules=arguments.rule,
         level=arguments.level,
         limits=_limits(arguments),
-        cost=_cost(arguments),
+        cost=costs.cost_of(arguments, arguments.budget),
         plans=[_plan(text) for text in arguments.plan or ()],
         ci_prob=options.default(arguments, "ci"),
     )
@@ -140,31 +119,6 @@ def _limits(arguments: argparse.Namespace) -> Limits:
     return Limits(
         arguments.min_params, arguments.max_params, arguments.max_tokens, tuple(_count("--sizes")(s) for s in sizes)
     )
-
-
-def _cost(arguments: argparse.Namespace) -> CostModel:
-    from bayes_scaling.decisions.accelerators import get_device
-    from bayes_scaling.decisions.costs import UTILISATION, CostModel, parse_price
-    from bayes_scaling.laws.priors import Prior
-
-    price, currency = parse_price(arguments.price, arguments.budget)
-    share: Any = arguments.utilisation
-    if share is None:
-        share = UTILISATION
-    else:
-        share = Prior.parse(share) if "(" in share else _number("--utilisation")(share)
-    device = None
-    if arguments.device is not None:
-        device = get_device(arguments.device, arguments.precision, arguments.devices_file)
-    deadline = None if arguments.deadline is None else _days(arguments.deadline)
-    return CostModel(device, share, price, arguments.devices_count, arguments.failed, deadline, currency)
-
-
-def _days(text: str) -> float:
-    match = re.fullmatch(r"(.+?)\s*(days?|d|weeks?|w)?", text.strip(), re.IGNORECASE)
-    assert match is not None
-    weeks = (match[2] or "").lower().startswith("w")
-    return float(_number("--deadline")(match[1]) * (7 if weeks else 1))
 
 
 def _plan(text: str) -> dict[str, Any]:
@@ -188,16 +142,6 @@ def _count(option: str) -> Any:
             return parse_count(text)
         except ValueError as error:
             raise UsageError(f"{option} '{text}' cannot be used: {error}.") from None
-
-    return read
-
-
-def _number(option: str) -> Any:
-    def read(text: str) -> float:
-        try:
-            return float(text)
-        except ValueError:
-            raise UsageError(f"{option} takes a number; '{text}' is none.") from None
 
     return read
 

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from bayes_scaling.base.units import format_count, format_flop
-from bayes_scaling.cli import options, output, sources
+from bayes_scaling.cli import costs, options, output, sources
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
 
@@ -19,6 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     options.add_runs(parser, saved=True)
     options.add_budgets(parser, required=True)
+    costs.add_costs(parser)
     options.add_ci(parser)
     options.add_laws(parser, average=True)
     options.add_sampling(parser)
@@ -28,11 +29,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and print its answer; returns the exit code."""
     source = sources.posterior(arguments)
+    from bayes_scaling.decisions.costs import typical_flops
+    from bayes_scaling.prediction.drawing import predictive
     from bayes_scaling.prediction.ensemble import ensemble
     from bayes_scaling.prediction.frontiers import frontier
 
     begin = perf_counter()
-    result = frontier(source.fits, arguments.budget, ci_prob=options.default(arguments, "ci"))
+    known = predictive(source.fits, needs="a frontier").known_flops[1]
+    cost = costs.cost_of(arguments, costs.in_money(arguments.budget))
+    budgets = [typical_flops(b, cost, float(known)) for b in arguments.budget]
+    result = frontier(source.fits, budgets, ci_prob=options.default(arguments, "ci"))
     result = source.mark(result, "frontier", perf_counter() - begin)
     runs = ensemble(source.fits).fits[0].runs
     return output.emit(arguments, {**result.to_dict(), "runs": sources.told(runs)}, _text(result))

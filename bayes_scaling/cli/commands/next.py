@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from bayes_scaling.base.errors import DataError, UsageError
-from bayes_scaling.base.units import format_count, format_flop, parse_count, parse_flop
-from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.base.units import format_count, format_flop, parse_count
+from bayes_scaling.cli import costs, options, output, sources, values
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
 
@@ -25,8 +25,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     options.add_runs(parser, saved=True)
     group = parser.add_argument_group("the decision")
     group.add_argument(
-        "--budget", type=_flop("--budget"), required=True, metavar="FLOP",
-        help="training compute of the large run: 1e24, 1e24FLOP or 100PF-days",
+        "--budget", type=costs.amount("--budget"), required=True, metavar="AMOUNT",
+        help=f"for the large run: {costs.FORMS}",
     )  # fmt: skip
     group.add_argument(
         "--target", choices=TARGETS,
@@ -39,7 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     group = parser.add_argument_group("the runs")
     group.add_argument(
-        "--runs-budget", type=_flop("--runs-budget"), metavar="FLOP",
+        "--runs-budget", type=costs.amount("--runs-budget"), metavar="AMOUNT",
         help="compute of all suggested runs together (default: as much as the largest runs known, at the most a "
         "tenth of --budget, or the cheapest run)",
     )  # fmt: skip
@@ -60,6 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--tokens-per-param", type=_range("--tokens-per-param"), metavar="MIN:MAX",
         help="tokens per parameter of a run, e.g. 5:500 (default: as in the runs known)",
     )  # fmt: skip
+    costs.add_costs(parser)
     options.add_ci(parser)
     options.add_laws(parser, average=True)
     options.add_sampling(parser)
@@ -85,25 +86,12 @@ def run(arguments: argparse.Namespace) -> int:
         tokens=arguments.tokens,
         tokens_per_param=arguments.tokens_per_param,
         price_per_flop=arguments.price_per_flop,
+        cost=costs.cost_of(arguments, costs.in_money([arguments.budget])),
         ci_prob=options.default(arguments, "ci"),
         random_seed=options.default(arguments, "seed"),
     )
     result = source.mark(result, "design", perf_counter() - begin)
     return output.emit(arguments, result.to_dict(), _text(result))
-
-
-def _flop(option: str) -> Callable[[str], float]:
-    """Reads FLOP; an amount that is none is a request that cannot be met, and not a slip of the pen."""
-
-    def read(text: str) -> float:
-        try:
-            return parse_flop(text)
-        except ValueError as error:
-            if str(error).startswith(("zero", "negative", "not finite")):
-                raise DataError(f"{option} {text} buys no run: {error}, such as 1e20.") from None
-            raise UsageError(f"{option} '{text}' cannot be used: {error}.") from None
-
-    return read
 
 
 def _loss(text: str) -> float:

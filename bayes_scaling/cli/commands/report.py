@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from bayes_scaling.base.errors import DataError
-from bayes_scaling.cli import options, output, sources, values
+from bayes_scaling.cli import costs, options, output, sources, values
 from bayes_scaling.cli.command import Command
 
 
@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="loss to be reached, nats per token: what compute does it take",
     )
+    costs.add_costs(parser)
     options.add_ci(parser)
     options.add_laws(parser)
     options.add_sampling(parser)
@@ -38,7 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     _check_out(out)
     from bayes_scaling.reporting import report
 
-    result = report(runs, laws=laws, out=out, budgets=arguments.budget, target_loss=arguments.target_loss, **settings)
+    cost = costs.cost_of(arguments, costs.in_money(arguments.budget))
+    result = report(
+        runs, laws=laws, out=out, budgets=arguments.budget, target_loss=arguments.target_loss, cost=cost, **settings
+    )
     return output.emit(arguments, result.to_dict(), [repr(result)])
 
 

@@ -35,7 +35,7 @@ def numbers(study: Study) -> dict[str, Any]:
         "random_seed": study.random_seed,
         "probability": PROBABILITY,
     }
-    return decide(study.averaged(), target_loss=study.target_loss, **asked).to_dict()
+    return decide(study.averaged(), target_loss=study.target_loss, cost=study.cost, **asked).to_dict()
 
 
 def view(data: Data) -> list[Block]:
@@ -110,9 +110,10 @@ def _prose(data: Data) -> list[Prose]:
         out.append(
             Prose(
                 say(
-                    "<b>{budget} FLOP</b> are the least that reach {target} with a probability of {p} ({n} parameters "
-                    "on {d} tokens). Had the truth been known, {share} of that could be saved on average.",
+                    "<b>{budget} FLOP</b>{money} are the least that reach {target} with a probability of {p} ({n} "
+                    "parameters on {d} tokens). Had the truth been known, {share} of that could be saved on average.",
                     budget=w.flop(float(f"{a['flops']:.3g}")),
+                    money=_money(body),
                     target=w.short(a["target_loss"], 4),
                     p=w.percent(a["probability"]),
                     n=w.count(a["params"]),
@@ -123,6 +124,14 @@ def _prose(data: Data) -> list[Prose]:
             )
         )
     return out
+
+
+def _money(body: Data) -> str:
+    """The assured budget in money, where there is a price."""
+    cost = (body["assurance"]["cost"] or {}).get("money")
+    if cost is None:
+        return ""
+    return f" ({w.count(cost['median'])} {body['cost_model']['unit']}, {w.count_range(cost)})"
 
 
 def _reaches(body: Data, row: Data) -> str:
