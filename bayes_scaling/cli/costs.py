@@ -90,7 +90,7 @@ def amount(option: str, *, strict: bool = False) -> Any:
             parse_amount(text)
         except InfeasibleError as error:
             if strict:
-                raise UsageError(f"{option}: {error}") from None
+                raise UsageError(f"Budget '{text}' cannot be used with {option}: {error}") from None
             raise
         except UsageError as error:
             raise UsageError(f"{option}: {error}") from None

@@ -58,6 +58,7 @@ class Rest:
     serving_tokens: float
 
     def allocations(self, worlds: Predictive, flops: float) -> Allocations:
+        """The plans that this leaves of a budget, FLOP."""
         return Allocations(np.asarray(flops), self.limits, self.serving_tokens, worlds.compute, not worlds.repeats)
 
 
