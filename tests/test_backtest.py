@@ -18,7 +18,7 @@ from bayes_scaling.prediction.discrepancy import Distance, discrepancy, distance
 from bayes_scaling.prediction.ensemble import Ensemble, validated
 from bayes_scaling.prediction.frontiers import frontier
 from bayes_scaling.prediction.losses import Losses, Scatter
-from bayes_scaling.prediction.weights import SCALES, Averaging, prior_averaging
+from bayes_scaling.prediction.weights import SCALES, Averaging, prior_averaging, under_equal_priors
 from bayes_scaling.validation import averaging, forward
 from bayes_scaling.validation.backtesting import AVERAGE, Backtest, judge
 from bayes_scaling.validation.cells import ANOMALY, ANOMALY_SD, cell_scores
@@ -399,3 +399,34 @@ def test_average_is_an_ensemble_with_a_rule(runs, group, monkeypatch):
     assert found.averaging is not None
     assert found.basis.startswith("forward validation at 4 cuts (")
     assert found.weights.sum() == pytest.approx(1)
+
+
+def test_weights_tell_where_they_come_from(runs):
+    """Prior times what the folds say is the final weight, scale by scale; without folds the prior is all there is."""
+    laws = [get_law(name) for name in LAWS]
+    learned, known = learn(handmade(runs, off={"kaplan": 0.03}), laws), prior_averaging(laws)
+    for rule in (learned, known):
+        trust = np.array([law.trust for law in laws])
+        np.testing.assert_allclose([rule.sources.prior[n] for n in LAWS], trust / trust.sum())
+        assert sum(rule.sources.data.values()) == pytest.approx(1)
+        ratio = np.array([rule.weights[n] / (rule.sources.data[n] * rule.sources.prior[n]) for n in LAWS])
+        np.testing.assert_allclose(ratio, ratio[0])
+    np.testing.assert_allclose(list(known.sources.data.values()), 1 / len(LAWS))
+    assert under_equal_priors(learned).weights == learned.sources.data
+
+
+def test_a_forecast_shows_what_it_would_be_without_the_prior_trust(group, runs):
+    laws = [get_law(name) for name in LAWS]
+    rule_ = learn(handmade(runs, off={"kaplan": 0.03}), laws)
+    one = validated(group.fits, rule_)
+    made = bs.forecast(one, params=1e10, tokens=2e11)
+    body = made.to_dict()
+    assert [row["law"] for row in body["weights"]] == list(one.law_weights)
+    for row in body["weights"]:
+        assert row["final"] == pytest.approx(body["forecasts"][0]["law_weights"][row["law"]])
+    alike = body["equal_priors"]
+    assert alike["law_weights"] == pytest.approx(rule_.sources.data)
+    assert alike["forecasts"][0]["median"] != made.rows()[0]["median"]
+    alone = bs.forecast(group.fits[0], params=1e10, tokens=2e11).to_dict()
+    assert alone["equal_priors"] is None
+    assert alone["weights"] == [{"law": LAWS[0], "prior": None, "data": None, "final": 1.0}]

@@ -203,7 +203,6 @@ def test_decide_json(capsys, saved):
 def test_a_decision_that_cannot_be_had(capsys, saved):
     path = str(saved[0])
     for words, says in [
-        (["--target-loss", "0.2"], "at most a probability of 0.000 is attainable"),
         (["--budget", "1e24", "--device", "H100", "--devices-count", "8", "--deadline", "1"], "FLOP by then"),
         (["--budget", "1e20", "--min-params", "1e17"], "are feasible"),
     ]:
@@ -213,6 +212,15 @@ def test_a_decision_that_cannot_be_had(capsys, saved):
         assert captured.err.startswith("Error: ")
         assert says in captured.err
         assert len(captured.err.splitlines()) == 1
+    # An unreachable target has its plan, and its probability, all the same.
+    assert main(["decide", path, "--target-loss", "0.2", "--quiet", "--json"]) == 3
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Error: No budget makes it safe")
+    assert len(captured.err.splitlines()) == 1
+    body = json.loads(captured.out)
+    assert body["assurance"]["flops"] is None
+    assert body["decisions"][0]["p_target"] < 0.01
+    assert body["unattainable"] in captured.err
 
 
 def once(monkeypatch, module, name):

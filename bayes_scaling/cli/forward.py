@@ -35,9 +35,24 @@ def scored(body: Mapping[str, Any], tested: Backtest) -> dict[str, Any]:
         **body,
         "laws": laws,
         "weights_from": rule.basis,
+        "weights": told_of(rule),
         "discrepancy_per_decade": rule.scale_mean,
         "warnings": [*body["warnings"], *(n for n in told if n not in body["warnings"])],
     }
+
+
+def told_of(rule: Averaging) -> list[dict[str, Any]]:
+    """`law`, `prior`, `data` and `final` weight of each law."""
+    known = rule.sources
+    return [
+        {
+            "law": name,
+            "prior": None if known is None else known.prior[name],
+            "data": None if known is None else known.data[name],
+            "final": weight,
+        }
+        for name, weight in rule.weights.items()
+    ]
 
 
 def weights_text(rule: Averaging) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import Notice, UsageError, unknown
 from bayes_scaling.inference.result import Fit
-from bayes_scaling.prediction.weights import Averaging
+from bayes_scaling.prediction.weights import Averaging, under_equal_priors
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,29 @@ class Ensemble:
     def law_weights(self) -> dict[str, float]:
         """Weight of each law, by name."""
         return {fit.law.name: float(w) for fit, w in zip(self.fits, self.weights, strict=True)}
+
+    @property
+    def weights_told(self) -> list[dict[str, Any]]:
+        """`law`, `prior`, `data` and `final` weight of each law; `prior` and `data` None where no folds weighed it."""
+        known = None if self.averaging is None else self.averaging.sources
+        return [
+            {
+                "law": name,
+                "prior": None if known is None else known.prior[name],
+                "data": None if known is None else known.data[name],
+                "final": weight,
+            }
+            for name, weight in self.law_weights.items()
+        ]
+
+    @property
+    def trusted_alike(self) -> Ensemble | None:
+        """The same had every law been trusted alike before the table's own folds; None where that is not known, or one
+        law stands alone."""
+        rule = None if self.averaging is None else under_equal_priors(self.averaging)
+        if rule is None or len(self.fits) < 2:
+            return None
+        return validated(self.fits, rule, self.told)
 
     @property
     def name(self) -> str:

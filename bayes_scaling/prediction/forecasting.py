@@ -49,6 +49,11 @@ class Forecast:
         log10 distance of each query beyond the runs in `flops`, `params`, `tokens`, dims (query,); zero inside.
     moments
         Whether mean and standard deviation exist.
+    weights_told
+        `law`, `prior`, `data` and `final` weight of each law.
+    alike
+        The same forecast had every law been trusted alike beforehand: how much rests on that trust. None of one law,
+        and where laws are weighed otherwise.
     """
 
     params: np.ndarray
@@ -66,6 +71,8 @@ class Forecast:
     notices: tuple[Notice, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     cached: tuple[str, ...] = ()
+    weights_told: tuple[Mapping[str, Any], ...] = ()
+    alike: Forecast | None = None
 
     @property
     def draws(self) -> np.ndarray:
@@ -96,6 +103,11 @@ class Forecast:
             for j in range(len(self.params))
         ]
 
+    def brief(self) -> dict[str, Any]:
+        """The weights, and the interval value at each query."""
+        values = [interval_value(v, self.ci_prob, moments=self.moments) for v in self.draws.T]
+        return {"law_weights": dict(self.law_weights), "forecasts": values}
+
     def to_frame(self) -> pd.DataFrame:
         """One row a query."""
         import pandas as pd
@@ -111,7 +123,12 @@ class Forecast:
         """The contract's JSON object for `forecast`."""
         return envelope(
             "forecast",
-            {"forecasts": self.rows(), "weights_from": self.weights_from},
+            {
+                "forecasts": self.rows(),
+                "weights_from": self.weights_from,
+                "weights": [dict(row) for row in self.weights_told],
+                "equal_priors": None if self.alike is None else self.alike.brief(),
+            },
             ci_prob=self.ci_prob,
             seconds=self.seconds,
             seed=self.random_seed,
@@ -213,7 +230,28 @@ def forecast(
         notices=(*group.notices, *far(distance(runs, n, d, worlds.compute).flops)),
         seconds=watch.seconds,
         cached=cached_laws(group.fits),
+        weights_told=tuple(group.weights_told),
+        alike=_alike(group, n, d, kind, compute, ci_prob, random_seed, inputs),
     )
+
+
+def _alike(
+    group: Ensemble,
+    params: np.ndarray,
+    tokens: np.ndarray,
+    kind: str,
+    compute: ComputeModel,
+    ci_prob: float,
+    random_seed: int | None,
+    inputs: Mapping[str, Any],
+) -> Forecast | None:
+    """The forecast had every law been trusted alike."""
+    other = group.trusted_alike
+    if other is None:
+        return None
+    asked: dict[str, Any] = {"kind": kind, "compute": compute, "ci_prob": ci_prob, "random_seed": random_seed}
+    made: Forecast = forecast(other, params=params, tokens=tokens, **asked, **inputs)
+    return made
 
 
 def far(decades: np.ndarray) -> tuple[Notice, ...]:

@@ -11,7 +11,7 @@ truth tends to lie between the laws rather than at one.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,25 @@ SCALE_MEDIAN, SCALE_SIGMA = 0.005, 1.4
 # How laws are pooled wherever something is said of runs not made, "blend" or "mixture": by held-out runs and best sizes
 # (docs/forecasts.md, "Blend or mixture").
 POOLING = "blend"
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """What weights are made of.
+
+    Parameters
+    ----------
+    prior
+        Weight of each law before the table's own folds, by name: how it extrapolated on other tables.
+    data
+        Weight that the folds alone give, all laws equal beforehand; equal where there are no folds.
+    scale_weights
+        Weight of each discrepancy scale with them, dims (scale,).
+    """
+
+    prior: Mapping[str, float]
+    data: Mapping[str, float]
+    scale_weights: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +64,8 @@ class Averaging:
         Mean score of a cell over the cuts, by law, nats; None without folds.
     basis
         In words.
+    sources
+        What the weights are made of; None where that is not known.
     """
 
     weights: Mapping[str, float]
@@ -54,11 +75,19 @@ class Averaging:
     scored: int
     forward_score: Mapping[str, float | None]
     basis: str
+    sources: Sources | None = None
 
     @property
     def scale_mean(self) -> float:
         """Mean discrepancy per decade, in log loss: about a relative error."""
         return float(self.scales @ self.scale_weights)
+
+
+def under_equal_priors(rule: Averaging) -> Averaging | None:
+    """The rule had every law been trusted alike beforehand; None where that is not known."""
+    if rule.sources is None:
+        return None
+    return replace(rule, weights=rule.sources.data, scale_weights=rule.sources.scale_weights, sources=None)
 
 
 def prior_averaging(laws: Sequence[ScalingLaw]) -> Averaging:
@@ -97,4 +126,18 @@ def combined(laws: Sequence[ScalingLaw], total: np.ndarray, cuts: int, cells: in
         scored=cells,
         forward_score=score,
         basis=basis,
+        sources=_sources(laws, TEMPER * total + scale_prior[None]),
+    )
+
+
+def _sources(laws: Sequence[ScalingLaw], log_w: np.ndarray) -> Sources:
+    """From each law's trust, and the log weights without it, dims (law, scale)."""
+    trust = np.array([law.trust for law in laws], float)
+    w = np.exp(log_w - log_w.max())
+    w /= w.sum()
+    names = [law.name for law in laws]
+    return Sources(
+        prior=dict(zip(names, (trust / trust.sum()).tolist(), strict=True)),
+        data=dict(zip(names, w.sum(axis=1).tolist(), strict=True)),
+        scale_weights=w.sum(axis=0),
     )

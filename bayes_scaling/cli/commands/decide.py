@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,10 @@ def run(arguments: argparse.Namespace) -> int:
     body = result.to_dict()
     body["seconds"] |= parts
     code = output.emit(arguments, body, _text(result))
-    return UNATTAINABLE if result.unattainable and code == 0 else code
+    if result.unattainable is None:
+        return code
+    print(f"Error: {result.unattainable}", file=sys.stderr)
+    return code or UNATTAINABLE
 
 
 def _request(arguments: argparse.Namespace) -> Request:

@@ -100,6 +100,25 @@ def _text(result: Forecast, unit: str) -> list[str | output.Table]:
         f"Forecast of {what}, {unit}",
         output.Table(headers, rows, left=0),
         weights_line(result.law_weights, result.weights_from),
+        *_trust(result),
+    ]
+
+
+def _trust(result: Forecast) -> list[str | output.Table]:
+    """Where the weights come from, and what the forecast would be without the trust that laws begin with."""
+    if result.alike is None:
+        return []
+    rows = [
+        [str(r["law"]), *(f"{r[k]:.2f}" for k in ("prior", "data", "final"))]
+        for r in sorted(result.weights_told, key=lambda r: -float(r["final"]))
+    ]
+    brief = result.alike.brief()["forecasts"]
+    told = [f"{v['median']:.4f} {output.interval(v, lambda x: f'{x:.4f}')}" for v in brief]
+    return [
+        "Prior weights come from how each law extrapolated on other tables (docs/forecasts.md); data, from these runs' "
+        "own larger ones",
+        output.Table(["law", "prior", "data alone", "final"], rows),
+        f"Were all laws trusted alike beforehand: {'; '.join(told)}",
     ]
 
 

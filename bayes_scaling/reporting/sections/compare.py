@@ -19,6 +19,7 @@ def numbers(study: Study) -> dict[str, Any]:
     weights = study.group.law_weights if study.group else {}
     body = study.evidence.to_dict() | {"ok": study.evidence.ok, "best": study.evidence.best}
     body["weights_in_forecasts"] = weights
+    body["weights"] = study.group.weights_told if study.group else []
     scores = study.backtest.rule.forward_score if study.backtest else {}
     for row in body["laws"]:
         row["forward_score"] = scores.get(row["law"])

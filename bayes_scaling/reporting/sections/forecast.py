@@ -59,6 +59,27 @@ def numbers(study: Study) -> dict[str, Any]:
     return body
 
 
+def _trust(body: Data, names: Mapping[str, str], data: Data) -> list[Prose]:
+    """What of the weights is prior, and how much the forecast rests on it."""
+    if not body["equal_priors"]:
+        return []
+    rows = sorted(body["weights"], key=lambda r: -r["final"])
+    parts = [f"{names[r['law']]} {w.percent(r['prior'])} and {w.percent(r['data'])}" for r in rows]
+    first, alike = body["forecasts"][0], body["equal_priors"]["forecasts"][0]
+    text = say(
+        "Of those weights a part was there beforehand, from how each law extrapolated on other public tables, and a "
+        "part comes from these runs alone: {parts}. Had all laws been trusted alike beforehand, the forecast at "
+        "{budget} FLOP would be {other} ({range}, {ci} interval) instead of {this}.",
+        parts=w.listed(parts),
+        budget=w.flop(first["budget"]),
+        other=w.loss(alike),
+        range=w.loss_range(alike),
+        ci=w.prob(data["ci_prob"]),
+        this=w.loss(first),
+    )
+    return [Prose(text, "backtest_weights" if data["backtest"] else "forecast_by_law")]
+
+
 def _at_optimum(study: Study, front: Frontier, kind: str = "new-run") -> Forecast:
     """One new run, or the curve, at the median allocation of each of a frontier's budgets."""
     params = np.array([row["params"]["median"] for row in front.rows()])
@@ -158,6 +179,7 @@ def _prose(data: Data) -> list[Prose]:
             share=f"{w.short(100 * body['discrepancy_per_decade'], 2)}\u00a0%",
         )
     out.append(Prose(text, "backtest_weights" if data["backtest"] else "forecast_by_law"))
+    out += _trust(body, names, data)
     if len(body["forecasts"]) > 1:
         ci = w.prob(data["ci_prob"])
         parts = [f"{w.flop(r['budget'])} FLOP: {w.loss(r)} ({w.loss_range(r)})" for r in body["forecasts"]]
