@@ -18,7 +18,9 @@ from bayes_scaling.base.errors import DataError, Notice, UsageError
 from bayes_scaling.inference.storage import load_fit
 from bayes_scaling.reporting import Report, advice, rebuild, report
 from bayes_scaling.reporting import sections as section_list
-from bayes_scaling.reporting.page import command, json_for_script, make, plain, to_csv
+from bayes_scaling.reporting import words as w
+from bayes_scaling.reporting.blocks import plain
+from bayes_scaling.reporting.page import command, json_for_script, make, to_csv
 from bayes_scaling.reporting.status import status
 from bayes_scaling.reporting.study import _averaged, default_budgets, grid_of, largest_first
 
@@ -273,12 +275,51 @@ def test_the_line_on_checks_says_what_failed_and_what_passed(made: Report) -> No
     data["diagnostics"]["fits"][0]["verdict"] = "warning"
     level, text = _lines(data)
     assert level == "warning"
-    assert "2 failed and 1 with a warning" in text
+    assert "2 failed and 1 passed with a warning" in text
     assert "Chinchilla below" in text
     data["ok"], data["diagnostics"]["fits"][0]["verdict"] = False, "failed"
     level, text = _lines(data)
     assert level == "failed"
     assert text.startswith("Not to be relied on: the fit of Kaplan failed its checks; leave-one-out failed")
+
+
+def test_the_first_screen_holds_question_figure_numbers_and_sentences(made: Report, page: str) -> None:
+    top = page.split('<nav class="contents"')[0]
+    assert "What loss will a training run of 1e25 FLOP reach, how likely is a loss of at most 1.4, and" in top
+    assert 'id="figure-loss_compute"' in top
+    values = re.findall(r'<span class="big">([^<]*)</span>.*?<span class="interval">90\u00a0%: ([^<]*)</span>', top)
+    assert len(values) == 3
+    row, size = made.data["forecast"]["forecasts"][0], made.data["frontier"]["frontier"][0]
+    assert float(values[0][0]) == pytest.approx(row["median"], abs=6e-4)
+    assert [float(v) for v in values[0][1].split(" to ")] == pytest.approx([row["lower"], row["upper"]], abs=6e-4)
+    assert values[1][0] == w.count(size["params"]["median"])
+    held = re.findall(r'<span class="held[^>]*>([^<]*)</span>', top)
+    share, cells = w.percent(made.data["backtest"]["coverage"]["0.9"]), made.data["backtest"]["n_cells"]
+    assert held[0].startswith(
+        f"Such 90\u00a0% intervals held {share} of the larger runs here ({w.plural(cells, 'cell')}"
+    )
+    assert "These runs cannot test it" in held[1]
+    sentences = top.split('<ul class="sentences">')[1].split("</ul>")[0]
+    assert sentences.count("<li>") == 3
+    quote = top.split('<blockquote id="quote"')[1].split(">", 1)[1].split("</blockquote>")[0]
+    assert "<" not in quote
+    for text in (w.loss(row), w.loss_range(row), values[1][0], share, "seed 0"):
+        assert text in quote
+    spec = json.dumps(
+        json.loads(re.findall(r'<script type="application/json">(.*?)</script>', top, flags=re.DOTALL)[0])
+    )
+    assert "GPT-3 175B" in spec
+    assert "target 1.4" in spec
+
+
+@pytest.mark.usefixtures("unpainted")
+def test_a_first_screen_without_a_forecast_still_stands(made: Report) -> None:
+    data = dict(made.data) | {"forecast": None, "frontier": None, "backtest": None, "next": None, "compare": None}
+    data |= {"decide": None, "ok": False, "failures": {"forecast": "RuntimeError: none today"}}
+    top = make(data).page.split('<nav class="contents"')[0]
+    assert "What loss will a training run of 1e25 FLOP reach" in top
+    assert "figure-loss_compute" not in top
+    assert "<blockquote" not in top
 
 
 @pytest.mark.usefixtures("unpainted")

@@ -38,7 +38,7 @@ def verdict(data: Data) -> Prose:
     )
     to_come, reach = _to_come(body)
     text += _lean(body) + " " + _uneven(body) + _advice(body, to_come, reach)
-    return Prose(text, "backtest", "" if min(held, to_come) >= 0.8 and not _weak(body) else "caution")
+    return Prose(text, "backtest", "" if min(held, to_come) >= 0.8 and not weak(body) else "caution")
 
 
 def _untested(data: Data) -> Any:
@@ -50,7 +50,8 @@ def _untested(data: Data) -> Any:
     )
 
 
-def _weak(body: Mapping[str, Any]) -> bool:
+def weak(body: Mapping[str, Any]) -> bool:
+    """Whether the cells and cuts are too few to tell a good interval from a poor one."""
     return bool(body["n_cells"] < FEW_CELLS or len(body["folds"]) < FEW_CUTS)
 
 
@@ -120,7 +121,7 @@ def _to_come(body: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _advice(body: Mapping[str, Any], held: float, reach: float) -> Any:
-    if held >= 0.8 and _weak(body):
+    if held >= 0.8 and weak(body):
         advice = "Nothing here speaks against a 90 % interval, and little for it"
     elif held >= 0.97:
         advice = f"Treat a 90 % interval as safe, perhaps wider than it need be, up to {decades(reach)} beyond the runs"
@@ -131,7 +132,7 @@ def _advice(body: Mapping[str, Any], held: float, reach: float) -> Any:
     else:
         advice = "Treat the intervals as too narrow, and the forecast as one possibility among several"
     advice = advice.replace(" %", "\u00a0%")
-    if not _weak(body):
+    if not weak(body):
         return say("{advice}; further out nothing has been tested.", advice=advice)
     return say(
         "{advice}. This is a <b>weak test</b>: {cells} at {cuts} cannot tell a 90\u00a0% interval from a "

@@ -76,7 +76,7 @@ class Report:
 
     def __repr__(self) -> str:
         from bayes_scaling.reporting.answer import headline
-        from bayes_scaling.reporting.page import plain
+        from bayes_scaling.reporting.blocks import plain
 
         lines = [f"Report on {self.data['asked']['name']}: {self.page}"]
         if not self.ok:

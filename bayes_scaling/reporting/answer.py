@@ -1,163 +1,155 @@
-"""The first screen: the numbers that stand large, the sentences that answer, and what to mind before using them."""
+"""The first screen: the question, one figure, three numbers, three sentences, what would change them, and a
+paragraph to copy."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bayes_scaling.reporting import advice
+from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
-from bayes_scaling.reporting.blocks import Column, Data, Prose, Table, say
-from bayes_scaling.reporting.reading import loss_short, loss_words, titles
+from bayes_scaling.reporting.blocks import Column, Data, Figure, Key, Prose, Table, plain, say
+from bayes_scaling.reporting.charts import forecast as charts
+from bayes_scaling.reporting.reading import band_keys, largest, loss_words, run_rows, titles
 from bayes_scaling.reporting.sections.compare import leader
+from bayes_scaling.reporting.sections.next import factor
+
+
+def question(data: Data) -> str:
+    """What was asked, as a reader would ask it."""
+    budget, target = w.flop(data["asked"]["budgets"][0]), data["asked"]["target_loss"]
+    sure = "" if target is None else f", how likely is a loss of at most {w.short(target, 4)},"
+    return f"What loss will a training run of {budget} FLOP reach{sure} and how large should its model be?"
+
+
+def figure(data: Data) -> list[Figure]:
+    """The fan: loss against compute, with the runs, the bands, the budgets, the target and known models."""
+    if not data["forecast"] or not data["runs"]:
+        return []
+    body, runs = data["forecast"], run_rows(data)
+    models = data["frontier"]["known_models"] if data["frontier"] else []
+    keys = [
+        *band_keys(data, "one new run, median"),
+        Key("diamond", t.INK, "budgets asked about"),
+    ]
+    if body["target_loss"] is not None:
+        keys.append(Key("line", t.ACCENT, f"target, {w.short(body['target_loss'], 4)}"))
+    if models:
+        keys.append(Key("triangle", t.MUTED, "known models' compute"))
+    return [
+        Figure(
+            "loss_compute",
+            "Loss against compute",
+            "One new run at the best allocation of each budget. A run above the band spent its compute on another "
+            f"allocation, or was trained less well. Compute is counted as {data['runs']['counted']}.",
+            "Training runs and the forecast loss of a new run at the best allocation against training compute, with "
+            "bands, the budgets asked about, the target and the compute of known models.",
+            (
+                charts.loss_figure(
+                    runs,
+                    body["band"],
+                    body["forecasts"],
+                    largest(data),
+                    data["ci_prob"],
+                    loss_words(data),
+                    target=body["target_loss"],
+                    models=models,
+                ),
+            ),
+            (*keys, *charts.runs_key(charts.group_colours(runs))),
+            table="forecast_band",
+        )
+    ]
+
+
+def tiles(data: Data) -> list[dict[str, str]]:
+    """The three numbers that stand large, each with its interval and how far such intervals can be trusted here."""
+    ci, out = w.prob(data["ci_prob"]), []
+    if data["forecast"]:
+        row = data["forecast"]["forecasts"][0]
+        out.append(
+            {
+                "label": "loss of one new run",
+                "value": w.loss(row),
+                "interval": f"{ci}: {w.loss_range(row)}",
+                "unit": loss_words(data),
+                **_held(data),
+            }
+        )
+    if data["frontier"]:
+        row = data["frontier"]["frontier"][0]
+        widened = data["frontier"]["misplacement"] is not None
+        trust = "These runs cannot test it" + ("; widened by what public tables taught." if widened else ".")
+        for key, label, unit, held in (
+            ("params", "best model size", "parameters", trust),
+            ("tokens", "tokens to train it on", "tokens", "What that size leaves of the budget."),
+        ):
+            shown = {"value": w.count(row[key]["median"]), "interval": f"{ci}: {w.count_range(row[key])}"}
+            out.append({"label": label, **shown, "unit": unit, "held": held, "tone": ""})
+    return out
+
+
+def _held(data: Data) -> dict[str, str]:
+    """How often intervals like the loss's held on the runs themselves, and the tone to say it in."""
+    body = data["backtest"]
+    if not body or not body["folds"]:
+        return {"held": "These runs cannot test such intervals.", "tone": "caution"}
+    level = f"{data['ci_prob']:g}" if f"{data['ci_prob']:g}" in body["coverage"] else "0.9"
+    held, weak = body["coverage"][level], advice.weak(body)
+    text = (
+        f"Such {w.prob(float(level))} intervals held {w.percent(held)} of the larger runs here "
+        f"({w.plural(body['n_cells'], 'cell')}{', a weak test' if weak else ''})."
+    )
+    return {"held": text, "tone": "caution" if weak or held < float(level) - 0.1 else ""}
 
 
 def headline(data: Data) -> list[Prose]:
-    """The answer, in as few sentences as hold it."""
+    """The answer in three sentences: the loss, the size, the law."""
     out = []
     ci = w.prob(data["ci_prob"])
     if data["forecast"]:
         row = data["forecast"]["forecasts"][0]
         text = say(
-            "With {budget} FLOP spent at the best allocation, one new run is expected to end at <b>{loss} "
-            "{unit}</b> ({ci} interval {range}). That is {beyond}.",
+            "With {budget} FLOP spent at the best allocation, one new run is expected to end at <b>{loss} {unit}</b> "
+            "({ci} interval {range}){target}. That is {beyond}.",
             unit=loss_words(data),
             budget=w.flop(row["budget"]),
             loss=w.loss(row),
             ci=ci,
             range=w.loss_range(row),
             beyond=w.beyond(row["decades_beyond"]["flops"]),
+            target=_target(data),
         )
         out.append(Prose(text, "forecast"))
     if data["frontier"]:
         row = data["frontier"]["frontier"][0]
+        flat = row["flat_params"]
         text = say(
-            "The best model for that budget has <b>{n} parameters</b> ({ci} interval {n_range}), trained "
-            "on <b>{d} "
-            "tokens</b> ({d_range}): about {ratio} tokens a parameter.",
+            "The best model for that budget has <b>{n} parameters</b> ({n_range}), trained on <b>{d} tokens</b> "
+            "({d_range}); any size from {low} to {high} is within {within} of its loss.",
             n=w.count(row["params"]["median"]),
-            ci=ci,
             n_range=w.count_range(row["params"]),
             d=w.count(row["tokens"]["median"]),
             d_range=w.count_range(row["tokens"]),
-            ratio=w.short(row["tokens_per_param"]["median"], 2),
+            low=w.count(flat["lower"]),
+            high=w.count(flat["upper"]),
+            within=w.prob(flat["within"]),
         )
         out.append(Prose(text, "frontier"))
-    if data["forecast"]:
-        row = data["forecast"]["tenfold"][0]
-        text = say(
-            "Ten times the compute of the largest run takes <b>{gain}{unit}</b> off the loss at the best "
-            "allocation ({ci} interval {range}).",
-            unit=loss_short(data),
-            gain=w.loss(row["gain"]),
-            ci=ci,
-            range=w.loss_range(row["gain"]),
-        )
-        out.append(Prose(text, "ten_times"))
-        out += _target(data)
     if data["compare"]:
         out.append(Prose(leader(data), "evidence"))
     return out
 
 
-def _target(data: Data) -> list[Prose]:
-    target = data["forecast"]["target_loss"]
+def _target(data: Data) -> Any:
+    row, target = data["forecast"]["forecasts"][0], data["forecast"]["target_loss"]
     if target is None:
-        return []
-    chances = [f"{w.percent(r['p_target'])} with {w.flop(r['budget'])} FLOP" for r in data["forecast"]["forecasts"]]
-    text = say(
-        "One new run at the best allocation reaches the target loss of {target} with a probability of "
-        "<b>{chances}</b>.",
+        return ""
+    return say(
+        ", and to reach {target} with a probability of <b>{chance}</b>",
         target=w.short(target, 4),
-        chances=w.listed(chances),
+        chance=w.percent(row["p_target"]),
     )
-    return [Prose(text, "forecast")]
-
-
-def cautions(data: Data) -> list[Prose]:
-    """What a careful colleague would add before the answer is used."""
-    out = _of_the_backtest(data)
-    names = titles(data)
-    if data["forecast"]:
-        rows = data["forecast"]["forecasts"]
-        far = max(rows, key=lambda r: r["decades_beyond"]["flops"])
-        decades = far["decades_beyond"]["flops"]
-        if decades >= 0.5:
-            text = say(
-                "The budget of {budget} FLOP lies {beyond}. No run checks a law there{width}.",
-                budget=w.flop(far["budget"]),
-                beyond=w.beyond(decades),
-                width=_allowance(data, decades),
-            )
-            out.append(Prose(text, "forecast", "caution"))
-        out += _disagree(data, names)
-    if data["frontier"]:
-        row = data["frontier"]["frontier"][0]
-        outside = [
-            f"{w.beyond(row['decades_beyond'][k], what)}"
-            for k, what in (("params", "parameters"), ("tokens", "tokens"))
-            if row["decades_beyond"][k] >= 0.05
-        ]
-        if outside:
-            text = say(
-                "The best allocation at {c} FLOP lies outside the runs: {where}.",
-                c=w.flop(row["flops"]),
-                where="; ".join(outside),
-            )
-            out.append(Prose(text, "frontier", "caution"))
-        flat = row["flat_params"]
-        text = say(
-            "The optimum is flat: at {c} FLOP any model between {low} and {high} parameters is within "
-            "{within} of the "
-            "best loss, so the exact size matters little inside that range.",
-            c=w.flop(row["flops"]),
-            low=w.count(flat["lower"]),
-            high=w.count(flat["upper"]),
-            within=w.prob(flat["within"]),
-        )
-        out.append(Prose(text, "frontier", "caution"))
-    return out
-
-
-def _of_the_backtest(data: Data) -> list[Prose]:
-    if not data["backtest"]:
-        return []
-    said = advice.verdict(data)
-    return [*advice.misfit(data), Prose(said.text, said.table, "caution")]
-
-
-def _allowance(data: Data, decades: float) -> str:
-    """What the interval allows there for all laws being wrong together."""
-    share = data["forecast"]["discrepancy_per_decade"]
-    if not share:
-        return ": the interval holds as far as one of these laws does"
-    return (
-        f"; for all laws being wrong together the interval allows {w.short(100 * share * decades, 2)}\u00a0% of "
-        "the loss (one standard deviation)"
-    )
-
-
-def _disagree(data: Data, names: Mapping[str, str]) -> list[Prose]:
-    rows = [r for r in data["forecast"]["by_law"] if r["weight"] >= 0.01]
-    if len(rows) < 2:
-        return []
-    low, high = min(rows, key=lambda r: r["median"]), max(rows, key=lambda r: r["median"])
-    average = data["forecast"]["forecasts"][0]
-    if high["median"] - low["median"] < 0.5 * (average["upper"] - average["lower"]):
-        return []
-    digits = w.decimals(average["lower"], average["upper"])
-    text = say(
-        "The laws disagree here: {low} (weight {u}) expects {a}, {high} (weight {v}) expects {b} {unit}. "
-        "The forecast lies between them, and is only as good as these weights.",
-        unit=loss_words(data),
-        low=names[low["law"]],
-        u=w.percent(low["weight"]),
-        a=w.fixed(low["median"], digits),
-        high=names[high["law"]],
-        v=w.percent(high["weight"]),
-        b=w.fixed(high["median"], digits),
-    )
-    return [Prose(text, "forecast_by_law", "caution")]
 
 
 def budgets(data: Data) -> list[Table]:
@@ -192,43 +184,103 @@ def budgets(data: Data) -> list[Table]:
     return [Table("budgets", "Every budget asked about", rows, tuple(columns), note)]
 
 
-def tiles(data: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The three or four numbers that stand large at the top."""
-    ci, out = w.prob(data["ci_prob"]), []
+def trust(data: Data) -> list[Prose]:
+    """What the runs themselves say of such forecasts."""
+    if not data["backtest"]:
+        return []
+    return [*advice.misfit(data), advice.verdict(data)]
+
+
+def changes(data: Data) -> list[Prose]:
+    """What the answer hangs on: which law holds, how far the laws carry, and runs that have not been made."""
+    out: list[Prose] = []
     if data["forecast"]:
-        row = data["forecast"]["forecasts"][0]
-        out.append(_tile("loss of one new run", w.loss(row), f"{ci}: {w.loss_range(row)}", loss_words(data)))
-    if data["frontier"]:
-        row = data["frontier"]["frontier"][0]
-        out.append(
-            _tile(
-                "best model size",
-                w.count(row["params"]["median"]),
-                f"{ci}: {w.count_range(row['params'])}",
-                "parameters",
-            )
+        out += [*_by_law(data), *_distance(data)]
+    if data["next"]:
+        body = data["next"]
+        text = say(
+            "<b>Further runs.</b> {n} for {cost} FLOP together are expected to narrow the best size from a factor of "
+            "{before} either way to one of {after}.",
+            n=w.plural(len(body["suggestions"]), "further run"),
+            cost=w.flop(body["flops"]),
+            before=factor(body["spread"]["before"]),
+            after=factor(body["spread"]["after"]),
         )
-        out.append(
-            _tile(
-                "tokens to train it on",
-                w.count(row["tokens"]["median"]),
-                f"{ci}: {w.count_range(row['tokens'])}",
-                "tokens",
-            )
-        )
-    if data["forecast"]:
-        gain = data["forecast"]["tenfold"][0]["gain"]
-        lost = {k: -gain[k] for k in ("median",)} | {"lower": -gain["upper"], "upper": -gain["lower"]}
-        out.append(
-            _tile(
-                "what ten times the compute buys",
-                w.loss(lost),
-                f"{ci}: {w.loss_range(lost)}",
-                loss_words(data),
-            )
-        )
+        out.append(Prose(text, "next_runs"))
     return out
 
 
-def _tile(label: str, value: str, interval: str, unit: str) -> dict[str, str]:
-    return {"label": label, "value": value, "interval": interval, "unit": unit}
+def _by_law(data: Data) -> list[Prose]:
+    rows = [r for r in data["forecast"]["by_law"] if r["weight"] >= 0.01]
+    if len(rows) < 2:
+        return []
+    names, average = titles(data), data["forecast"]["forecasts"][0]
+    low, high = min(rows, key=lambda r: r["median"]), max(rows, key=lambda r: r["median"])
+    digits = w.decimals(average["lower"], average["upper"])
+    wide = high["median"] - low["median"] >= 0.5 * (average["upper"] - average["lower"])
+    text = say(
+        "<b>Which law holds.</b> Believed alone, {low} (weight {u}) expects {a} and {high} (weight {v}) expects {b} "
+        "{unit}{tail}.",
+        unit=loss_words(data),
+        low=names[low["law"]],
+        u=w.percent(low["weight"]),
+        a=w.fixed(low["median"], digits),
+        high=names[high["law"]],
+        v=w.percent(high["weight"]),
+        b=w.fixed(high["median"], digits),
+        tail="; the forecast is only as good as these weights" if wide else "",
+    )
+    return [Prose(text, "forecast_by_law")]
+
+
+def _distance(data: Data) -> list[Prose]:
+    row = data["forecast"]["forecasts"][0]
+    away = row["decades_beyond"]["flops"]
+    at = data["frontier"]["frontier"][0] if data["frontier"] else row
+    outside = [
+        w.beyond(at["decades_beyond"][k], what)
+        for k, what in (("params", "parameters"), ("tokens", "tokens"))
+        if at["decades_beyond"][k] >= 0.05
+    ]
+    if away < 0.05 and not outside:
+        return []
+    text = say("<b>How far the laws carry.</b> ")
+    if away >= 0.05:
+        text += say("No run checks a law at that budget{width}.", width=_allowance(data, away))
+    if outside:
+        text += say(" The best allocation lies {where}.", where=w.listed(outside))
+    return [Prose(text, "forecast")]
+
+
+def _allowance(data: Data, decades: float) -> str:
+    """What the interval allows there for all laws being wrong together."""
+    share = data["forecast"]["discrepancy_per_decade"]
+    if not share:
+        return ": the interval holds as far as one of these laws does"
+    return (
+        f"; for all laws being wrong together the interval allows {w.short(100 * share * decades, 2)}\u00a0% of "
+        "the loss (one standard deviation)"
+    )
+
+
+def paragraph(data: Data) -> str:
+    """The answer as one paragraph of plain text, complete enough to be pasted elsewhere."""
+    if not data["forecast"] or not data["runs"]:
+        return ""
+    runs, names = data["runs"], list(titles(data).values())
+    laws = f"the scaling law {names[0]}" if len(names) == 1 else f"an average of {len(names)} scaling laws"
+    parts = [
+        f"From {w.plural(runs['n'], 'training run')} ({w.name(runs['name'])}), {laws} forecasts as follows.",
+        *(plain(s.text) for s in headline(data)[:2]),
+    ]
+    body = data["backtest"]
+    if body and body["folds"]:
+        parts.append(
+            f"In a back-test on the same runs, 90\u00a0% intervals held {w.percent(body['coverage']['0.9'])} of the "
+            f"larger runs ({w.plural(body['n_cells'], 'cell')})."
+        )
+    if not data["ok"]:
+        parts.append("Part of the analysis failed its checks.")
+    version = data["provenance"]["versions"].get("bayes_scaling", "")
+    parts.append(f"(bayes_scaling {version}, seed {data['asked']['random_seed']})")
+    return " ".join(parts)

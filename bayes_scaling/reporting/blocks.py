@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from markupsafe import Markup
 
 if TYPE_CHECKING:
     from bayes_scaling.reporting.study import Study
+
+_TAGS = re.compile(r"<[^>]*>")
 
 Data = Mapping[str, Any]
 """What report.json holds."""
@@ -136,6 +139,11 @@ class Section:
 def say(template: str, **values: Any) -> Markup:
     """A sentence in which `{name}` stands for an escaped value and `<b>` for what it says."""
     return Markup(template).format(**values)
+
+
+def plain(text: str) -> str:
+    """A sentence without its marks, for a terminal."""
+    return str(Markup(_TAGS.sub("", text)).unescape()) if isinstance(text, Markup) else text
 
 
 def flat(row: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -41,7 +41,6 @@ _IDENTIFIERS = re.compile(r"\b(clip|gradient_|pattern_)([0-9]+)\b")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a formula begins with in one spreadsheet or another (OWASP, CSV injection)."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_TAGS = re.compile(r"<[^>]*>")
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,14 @@ def make(data: Mapping[str, Any]) -> Made:
             bundle=Markup(_bundle()),
             sections=list(shown.values()),
             name=w.name(data["asked"]["name"], TITLE),
-            headline=[_sentence(p) for p in answer.headline(data)],
-            cautions=[_sentence(p) for p in answer.cautions(data)],
+            question=answer.question(data),
+            fan=[_render(block, written) for block in answer.figure(data)],
             tiles=answer.tiles(data),
+            headline=[_sentence(p) for p in answer.headline(data)],
             budgets=[_render(block, written) for block in answer.budgets(data)],
+            trust=[_sentence(p) for p in answer.trust(data)],
+            changes=[_sentence(p) for p in answer.changes(data)],
+            paragraph=answer.paragraph(data),
             status=status(data),
             command=command(data),
             script=python_script(data),
@@ -208,11 +211,6 @@ def _inert(value: Any) -> Any:
     if not isinstance(value, str) or not value.startswith(FORMULA) or _NUMBER.fullmatch(value):
         return value
     return f"'{value}"
-
-
-def plain(text: str) -> str:
-    """A sentence without its marks, for a terminal."""
-    return str(Markup(_TAGS.sub("", text)).unescape()) if isinstance(text, Markup) else text
 
 
 def command(data: Mapping[str, Any]) -> str:

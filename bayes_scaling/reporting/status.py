@@ -42,7 +42,7 @@ def status(data: Data) -> dict[str, Any]:
         line = f"All checks passed: {w.listed([c.what for c in made])}."
         return {"level": "ok", "line": line, "checks": [], "notices": notices}
     failed, warned = (sum(c.outcome == o for c in made) for o in (FAILED, WARNING))
-    parts = [f"{n} {word}" for n, word in ((failed, "failed"), (warned, "with a warning")) if n]
+    parts = [f"{n} {word}" for n, word in ((failed, "failed"), (warned, "passed with a warning")) if n]
     line = f"Of {len(made)} checks, {w.listed(parts)}:"
     return {"level": WARNING, "line": line, "checks": made, "notices": notices}
 

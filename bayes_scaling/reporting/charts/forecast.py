@@ -14,6 +14,9 @@ from bayes_scaling.reporting.blocks import Key, Panel
 from bayes_scaling.reporting.references import NOTABLE
 
 Rows = Sequence[Mapping[str, Any]]
+FAN_HEIGHT = 350
+ROOMY = "width < 400 ? 0 : 1"
+"""Opacity of what has no room on a phone."""
 PLACES: dict[str, dict[str, Any]] = {
     "right": {"align": "left", "baseline": "middle", "dx": 6},
     "left": {"align": "right", "baseline": "middle", "dx": -6},
@@ -69,12 +72,26 @@ def runs_key(colours: Mapping[str, str]) -> tuple[Key, ...]:
     return tuple(Key("point", colour, name) for name, colour in colours.items())
 
 
-def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float, unit: str) -> Panel:
-    """Loss of one new run, in `unit`, at the best allocation, with bands, and the runs it was learned from."""
+def loss_figure(
+    runs: Rows,
+    band: Rows,
+    asked: Rows,
+    edge: float,
+    ci_prob: float,
+    unit: str,
+    *,
+    target: float | None = None,
+    models: Rows = (),
+) -> Panel:
+    """Loss of one new run, in `unit`, at the best allocation, with bands, and the runs it was learned from; a target
+    loss as a line, and `models` (`run`, `flops`) at the foot, at the compute they took."""
     domain = t.padded_log([r["flops"] for r in (*runs, *band)], 0.015)
     losses = [*(r["loss"] for r in runs), *(r["upper"] for r in band), *(r["lower"] for r in band)]
     x = t.log_axis("flops", "training compute, FLOP", domain, t.FLOP, grid=False)
-    scale = alt.Scale(domain=t.padded(losses, 0.05), nice=False, zero=False)
+    ends = t.padded([*losses, *([target] if target is not None else [])], 0.05)
+    if models:  # room for their names
+        ends[0] -= 0.14 * (ends[1] - ends[0])
+    scale = alt.Scale(domain=ends, nice=False, zero=False)
 
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title=f"loss, {unit}", scale=scale, axis=alt.Axis(tickCount=7))
@@ -100,6 +117,8 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
         base.mark_area(color=t.BAND, opacity=0.16).encode(y=y("lower"), y2="upper:Q"),
         base.mark_area(color=t.BAND, opacity=0.3).encode(y=y("low50"), y2="high50:Q"),
         base.mark_line(color=t.BAND, strokeWidth=2).encode(y=y("median")),
+        *_target(target, y("target")),
+        *_foot(models, x, domain),
         marked.mark_rule(color=t.INK, strokeWidth=1.5).encode(x=x, y=y("lower"), y2="upper:Q"),
         marked.mark_point(
             shape="diamond", size=80, filled=True, fill="white", stroke=t.INK, strokeWidth=1.5, opacity=1
@@ -108,7 +127,46 @@ def loss_figure(runs: Rows, band: Rows, asked: Rows, edge: float, ci_prob: float
         _points(runs, x, y("loss"), group_colours(runs), about, 54),
         _ends(x, y("at"), rows[-1], ci_prob),
     ]
-    return Panel(alt.layer(*layers), 400, right=36)
+    return Panel(alt.layer(*layers), FAN_HEIGHT, right=36)
+
+
+def _target(target: float | None, y: Any) -> list[Any]:
+    if target is None:
+        return []
+    base = alt.Chart(t.data([{"target": target, "text": f"target {w.short(target, 4)}"}])).encode(y=y)
+    text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-3, color=t.ACCENT)
+    return [base.mark_rule(color=t.ACCENT, strokeWidth=1.5), text.encode(x=alt.value(0), text="text:N")]
+
+
+def _foot(models: Rows, x: Any, domain: Sequence[float]) -> list[Any]:
+    """Known models at the compute they took, named where there is room, the best known first."""
+    seen = [r for r in models if domain[0] < r["flops"] < domain[1]]
+    span = math.log10(domain[1] / domain[0])
+    at = {str(r["run"]): math.log10(r["flops"] / domain[0]) / span for r in seen}
+    rows: tuple[list[tuple[float, float]], ...] = ([], [])
+    named = []
+    for name in (n for n in NOTABLE if n in at):
+        wide = 0.0115 * len(name) + 0.012  # a share of a plot of about 500 pixels, the smallest it is named at
+        low = min(max(at[name] - wide / 2, 0.0), 1.0 - wide)
+        row = next((k for k, taken in enumerate(rows) if all(low + wide < a or low > b for a, b in taken)), None)
+        if row is not None:
+            rows[row].append((low, low + wide))
+            align = "left" if low == 0.0 else "right" if low == 1.0 - wide else "center"
+            named.append({"run": name, "row": row, "align": align})
+    flops = {str(r["run"]): r["flops"] for r in seen}
+    marks = alt.Chart(t.data([{"run": r["run"], "flops": r["flops"]} for r in seen])).encode(x=x)
+    tips = [alt.Tooltip("run:N", title="model"), alt.Tooltip("flops:Q", title="FLOP", format=".2e")]
+    layers = [
+        marks.mark_point(shape="triangle-up", size=34, filled=True, color=t.MUTED, opacity=0.9, yOffset=-6).encode(
+            y=alt.value("height"), tooltip=tips
+        )
+    ]
+    for entry in named:
+        words = alt.Chart(t.data([{"run": entry["run"], "flops": flops[str(entry["run"])]}]))
+        style = {"align": entry["align"], "yOffset": -13 - 12 * int(entry["row"]), "opacity": alt.expr(ROOMY)}
+        mark = words.mark_text(fontSize=10, color=t.MUTED, baseline="bottom", **style)
+        layers.append(mark.encode(x=x, y=alt.value("height"), text="run:N"))
+    return layers
 
 
 def allocation_figure(

@@ -11,8 +11,6 @@ from importlib import import_module
 from bayes_scaling.reporting.blocks import Section
 
 ORDER = (
-    "runs",
-    "fit",
     "forecast",
     "backtest",
     "frontier",
@@ -20,7 +18,9 @@ ORDER = (
     "next",
     "compare",
     "robustness",
+    "fit",
     "diagnostics",
+    "runs",
 )
 """The files, as their sections are computed and read."""
 

@@ -16,19 +16,15 @@ from bayes_scaling.prediction.frontiers import Frontier, frontier
 from bayes_scaling.reporting import theme as t
 from bayes_scaling.reporting import words as w
 from bayes_scaling.reporting.blocks import Block, Column, Data, Figure, Key, Prose, Section, Table, say
-from bayes_scaling.reporting.charts import forecast as charts
 from bayes_scaling.reporting.charts import laws as law_charts
 from bayes_scaling.reporting.reading import (
     AVERAGE,
     INNER,
-    band_keys,
     bounds,
     colours_of,
-    largest,
     law_column,
     loss_short,
     loss_words,
-    run_rows,
     titles,
 )
 from bayes_scaling.reporting.study import Study
@@ -135,24 +131,9 @@ def _tenfold(study: Study) -> list[dict[str, Any]]:
 
 
 def view(data: Data) -> list[Block]:
-    """The loss over compute, and at the budgets asked about."""
-    body, runs = data["forecast"], run_rows(data)
-    keys = (
-        *band_keys(data, "one new run at the best allocation, median"),
-        Key("diamond", t.INK, "budgets asked about"),
-    )
-    main = Figure(
-        "loss_compute",
-        "One new run at the best allocation of each budget",
-        f"Compute is counted as {data['runs']['counted']}. A run above the band spent its "
-        "compute on another allocation, or was trained less well. Beyond the runs nothing but the laws "
-        "and the discrepancy carries the forecast.",
-        "Training runs and the forecast loss of a new run at the best allocation against training compute, with bands.",
-        (charts.loss_figure(runs, body["band"], body["forecasts"], largest(data), data["ci_prob"], loss_words(data)),),
-        (*keys, *charts.runs_key(charts.group_colours(runs))),
-        table="forecast_band",
-    )
-    blocks: list[Block] = [*_prose(data), main, _at_budgets(data)]
+    """The loss at the budgets asked about, law by law; its figure stands on the first screen."""
+    body = data["forecast"]
+    blocks: list[Block] = [*_prose(data), _at_budgets(data)]
     if len(body["by_law"]) > 1:
         blocks += [_by_law_figure(data), _by_law(data)]
     return [*blocks, _ten_times(data), Table("forecast_band", "Loss along the frontier", body["band"])]

@@ -43,7 +43,7 @@ def view(data: Data) -> list[Block]:
     return [*_prose(data), *cautions, _table(data), _figure(data), _per_flop(data), _value(data)]
 
 
-def _factor(sd: float) -> str:
+def factor(sd: float) -> str:
     """The 90 % interval of a count whose logarithm has that standard deviation, as a factor either way."""
     return f"{math.exp(HALF * sd):.2f}"
 
@@ -58,8 +58,8 @@ def _prose(data: Data) -> list[Prose]:
         n=w.plural(len(body["suggestions"]), "further run"),
         cost=w.flop(body["flops"]),
         budget=w.flop(body["budget"]),
-        before=_factor(spread["before"]),
-        after=_factor(spread["after"]),
+        before=factor(spread["before"]),
+        after=factor(spread["after"]),
     )
     study, perfect = value["study"], value["perfect"]
     worth = say(
@@ -106,7 +106,7 @@ def _table(data: Data) -> Table:
         Column("tokens a parameter", lambda r: w.short(r["tokens_per_param"], 2)),
         Column("FLOP", lambda r: w.flop(r["flops"])),
         Column("variance removed", removed),
-        Column("best size then known to a factor of", lambda r: _factor(r["after"])),
+        Column("best size then known to a factor of", lambda r: factor(r["after"])),
         Column("information, nats", lambda r: w.fixed(r["information"], 2)),
     )
     note = "In the order of what each adds to those above it. Variance is that of the logarithm of the best model size."
