@@ -40,10 +40,10 @@ from bayes_scaling.validation.backtesting import Backtest, judge
 SIZES = {"params", "tokens"}
 GRID_POINTS = 49
 GRID_DECADES = 3.0
-FARTHEST = 8.0
-"""Decades from the runs at which a budget can still be asked about."""
 """How far beyond the largest run the curves are drawn, decades of compute; further where a budget asks for
 it."""
+FARTHEST = 8.0
+"""Decades from the runs at which a budget can still be asked about."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,15 +144,16 @@ def _foot(models: Rows, x: Any, domain: Sequence[float]) -> list[Any]:
     span = math.log10(domain[1] / domain[0])
     at = {str(r["run"]): math.log10(r["flops"] / domain[0]) / span for r in seen}
     rows: tuple[list[tuple[float, float]], ...] = ([], [])
-    named = []
+    named: list[tuple[str, int, Any]] = []
     for name in (n for n in NOTABLE if n in at):
         wide = 0.0115 * len(name) + 0.012  # a share of a plot of about 500 pixels, the smallest it is named at
-        low = min(max(at[name] - wide / 2, 0.0), 1.0 - wide)
+        here = at[name]
+        align = "left" if here < wide / 2 else "right" if here > 1 - wide / 2 else "center"
+        low = here - {"left": 0.0, "center": wide / 2, "right": wide}[align]
         row = next((k for k, taken in enumerate(rows) if all(low + wide < a or low > b for a, b in taken)), None)
         if row is not None:
             rows[row].append((low, low + wide))
-            align = "left" if low == 0.0 else "right" if low == 1.0 - wide else "center"
-            named.append({"run": name, "row": row, "align": align})
+            named.append((name, row, align))
     flops = {str(r["run"]): r["flops"] for r in seen}
     marks = alt.Chart(t.data([{"run": r["run"], "flops": r["flops"]} for r in seen])).encode(x=x)
     tips = [alt.Tooltip("run:N", title="model"), alt.Tooltip("flops:Q", title="FLOP", format=".2e")]
@@ -161,11 +162,11 @@ def _foot(models: Rows, x: Any, domain: Sequence[float]) -> list[Any]:
             y=alt.value("height"), tooltip=tips
         )
     ]
-    for entry in named:
-        words = alt.Chart(t.data([{"run": entry["run"], "flops": flops[str(entry["run"])]}]))
-        style = {"align": entry["align"], "yOffset": -13 - 12 * int(entry["row"]), "opacity": alt.expr(ROOMY)}
-        mark = words.mark_text(fontSize=10, color=t.MUTED, baseline="bottom", **style)
-        layers.append(mark.encode(x=x, y=alt.value("height"), text="run:N"))
+    for name, row, align in named:
+        words = alt.Chart(t.data([{"run": name, "flops": flops[name]}])).mark_text(
+            fontSize=10, color=t.MUTED, baseline="bottom", align=align, yOffset=-13 - 12 * row, opacity=alt.expr(ROOMY)
+        )
+        layers.append(words.encode(x=x, y=alt.value("height"), text="run:N"))
     return layers
 
 
