@@ -14,6 +14,8 @@ from bayes_scaling.evidence.exponents import Hypothesis, exponent_of, exponents
 from bayes_scaling.evidence.savage_dickey import Sample, log_density, savage_dickey
 from bayes_scaling.laws.prior_draws import prior_values
 from bayes_scaling.laws.registry import get_law
+from bayes_scaling.prediction.ensemble import ensemble
+from bayes_scaling.prediction.frontiers import frontier
 
 
 @pytest.mark.parametrize("distance", [0.0, 1.0, 2.0, 2.5])
@@ -137,3 +139,17 @@ def test_exponents_of_a_fit(tiny_runs):
     assert twice.claims[0].log_bf == pytest.approx(equal.log_bf, abs=4 * np.hypot(equal.log_bf_sd, 0.02))
     again = exponents(done)
     assert again.claims == found.claims
+
+
+def test_of_a_validated_average_it_is_the_frontiers(blend):
+    """One exponent, one interval: misplacement included, beyond the runs; and the claims are counted in its draws."""
+    budget = 30 * float(blend.fits[0].runs.flops.max())
+    found, front = exponents(blend, flops=budget), frontier(blend, budget)
+    assert found.interval == pytest.approx(front.exponents["params"])
+    a = front.draws("exponent_params")[:, 0]
+    equal = found.claims[0]
+    assert equal.mass == pytest.approx(np.mean(np.abs(a - 0.5) <= 0.02), abs=1e-9)
+    assert found.draws.std() > 1.2 * exponents(ensemble(blend.fits, blend.weights), flops=budget).draws.std()
+    # Within the runs nothing is added that grows with compute.
+    inside = exponents(blend, flops=0.1 * float(blend.fits[0].runs.flops.max()))
+    assert inside.draws.std() < found.draws.std()

@@ -23,6 +23,9 @@ from bayes_scaling.inference.diagnostics import ess_and_rhat
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.law import ScalingLaw
 from bayes_scaling.laws.prior_draws import prior_values
+from bayes_scaling.prediction.best_sizes import best_sizes, exponents_at
+from bayes_scaling.prediction.discrepancy import outside
+from bayes_scaling.prediction.drawing import predictive
 from bayes_scaling.prediction.ensemble import Ensemble, ensemble
 from bayes_scaling.prediction.optimum import optimal_params
 
@@ -33,6 +36,8 @@ ROPE = 0.02
 PRIOR_DRAWS = 10_000
 # Where there is no closed form: the slope between budgets this many e-folds on either side.
 HALF_STEP = 0.1
+# An exponent outside 0 to 1, which a misplacement may bring about, counts as this near to the end.
+LEAST = 1e-4
 
 
 @dataclass(frozen=True)
@@ -204,8 +209,9 @@ def exponents(
     Parameters
     ----------
     fits
-        One law, several (equally weighted), or an ensemble. The prior of an average gives each of its laws
-        the same weight, so its Bayes factors are meant for weights by evidence.
+        One law, several (equally weighted), or an ensemble; of one validated forward a is that of the frontier,
+        misplacement included. The prior of an average gives each of its laws the same weight, so its Bayes factors are
+        meant for weights by evidence.
     hypotheses
         Claims about a, each an interval or a point.
     rope
@@ -225,15 +231,20 @@ def exponents(
     rng = np.random.default_rng([random_seed, 41])
     parts = [exponent_of(f.law, f.draws(*f.law.parameters), at) for f in group.fits]
     share = PRIOR_DRAWS // len(group.fits)
-    before = [exponent_of(f.law, prior_values(f.law, None, share, rng), at) for f in group.fits]
-    a, weights = np.concatenate(parts), group.draw_weights
+    before = np.concatenate([exponent_of(f.law, prior_values(f.law, None, share, rng), at) for f in group.fits])
+    if group.averaging is None:
+        a, weights = np.concatenate(parts), group.draw_weights
+    else:
+        a, more = _averaged(group, at, len(before))
+        before, weights = before + more, np.full(len(a), 1 / len(a))
+    a, before = np.clip(a, LEAST, 1 - LEAST), np.clip(before, LEAST, 1 - LEAST)
     kept = np.isfinite(a) & (weights > 0)
     missing = float(weights[~kept].sum())
     if not kept.any():
         raise UsageError("No draw has an optimum along the curve of equal compute, so there is no exponent.")
     effective = _effective(group, parts)
     posterior = Sample.of(_logit(a[kept]), weights[kept], effective)
-    prior = Sample.of(_logit(np.concatenate(before)))
+    prior = Sample.of(_logit(before))
     claims = tuple(_weigh(h, posterior, prior, rope, rng) for h in hypotheses)
     closed = all(f.law.optimum_exponent is not None for f in group.fits)
     return Exponents(
@@ -248,6 +259,19 @@ def exponents(
         ci_prob=ci_prob,
         notices=group.notices,
     )
+
+
+def _averaged(group: Ensemble, flops: float, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """a of each draw as the frontier has it, dims (draw,); and what the misplacement of best sizes adds to `n` draws of
+    the priors: nothing is known of it beforehand that is not known after."""
+    worlds, at = predictive(group, needs="an exponent"), np.array([flops])
+    a = exponents_at(worlds, at, best_sizes(worlds, at))[:, 0]
+    size = worlds.misplacement
+    if size is None:
+        return a, np.zeros(n)
+    around = flops * np.exp([HALF_STEP, -HALF_STEP])
+    rate = float(np.diff(outside(worlds.known_flops, around)[::-1])[0]) / (2 * HALF_STEP / np.log(10))
+    return a, size.draws(n, worlds.random_seed + 1)[:, 1] * rate
 
 
 def _effective(group: Ensemble, parts: Sequence[np.ndarray]) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.evidence.exponents import exponents
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel, as_counted
 from bayes_scaling.prediction.frontiers import frontier
 from bayes_scaling.reporting import theme as t
@@ -30,7 +31,7 @@ from bayes_scaling.reporting.references import EXPONENTS
 from bayes_scaling.reporting.study import Study
 from bayes_scaling.runs.datasets import load_table
 
-BY_EVIDENCE = "average by evidence"
+IN_FORECASTS = "average in forecasts"
 
 
 def numbers(study: Study) -> dict[str, Any]:
@@ -49,6 +50,7 @@ def numbers(study: Study) -> dict[str, Any]:
     widest = frontier(study.averaged(), [at], ci_prob=study.ci_prob)
     average = widest.exponents["params"] | {"inner": bounds(replace(widest, ci_prob=INNER).exponents["params"])}
     body["exponent_average"] = average | {"flops": float(at)}
+    body["claims"] = exponents(study.averaged(), flops=float(at), ci_prob=study.ci_prob).to_dict()
     body["exponents_by_law"] = [
         {
             "law": f.law.name,
@@ -213,11 +215,11 @@ def _exponents(data: Data) -> Table:
 
 
 def _claims(data: Data) -> list[Block]:
-    """What the section on the frontier adds: claims about the exponent."""
-    found = (data["compare"] or {}).get("exponents") or []
-    if not found:
-        return []
-    names, colours = {**titles(data), "average": BY_EVIDENCE}, colours_of(data)
+    """What is left of claims about the exponent, law by law and by the average."""
+    own = data["frontier"]["claims"]
+    found = [e for e in (data["compare"] or {}).get("exponents") or [] if e["law"] not in ("average", own["law"])]
+    found.append(own)
+    names, colours = {**titles(data), "average": IN_FORECASTS}, colours_of(data)
     rows = [{"law": e["law"], **c} for e in found for c in e["claims"]]
     panels = []
     for claim in [c["hypothesis"] for c in found[0]["claims"]]:
@@ -258,10 +260,7 @@ def _claims(data: Data) -> list[Block]:
 
 def _told_of_claims(data: Data) -> list[Prose]:
     """What is left of published claims about the exponent, by the average over laws."""
-    found = (data["compare"] or {}).get("exponents")
-    if not found:
-        return []
-    body = found[-1]
+    body = data["frontier"]["claims"]
     parts = []
     for c in body["claims"]:
         bound = {"upper": "at most ", "lower": "at least ", None: ""}[c["bound"]]
@@ -270,7 +269,7 @@ def _told_of_claims(data: Data) -> list[Prose]:
             f"{c['hypothesis']}: {_share(c['mass'])} (beforehand {w.percent(c['prior_mass'])}), log Bayes "
             f"factor {bound}{w.fixed(c['log_bf'])}{error}"
         )
-    who = "the laws averaged by evidence" if body["law"] == "average" else titles(data)[body["law"]]
+    who = "the average that forecasts rest on" if body["law"] == "average" else titles(data)[body["law"]]
     text = say(
         "How probable is it that a lies within {rope} of a published claim? By {who}: {parts}.",
         rope=w.short(body["rope"], 2),
