@@ -126,7 +126,8 @@ class Exponents:
     @property
     def interval(self) -> dict[str, float | None]:
         """Interval value of a."""
-        return interval_value(self.draws, self.ci_prob, self.weights)
+        alike = np.ptp(self.weights) <= 1e-12 * self.weights.max()
+        return interval_value(self.draws, self.ci_prob, None if alike else self.weights)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a hypothesis."""
@@ -237,13 +238,13 @@ def exponents(
     else:
         a, more = _averaged(group, at, len(before))
         before, weights = before + more, np.full(len(a), 1 / len(a))
-    a, before = np.clip(a, LEAST, 1 - LEAST), np.clip(before, LEAST, 1 - LEAST)
+    near, before = np.clip(a, LEAST, 1 - LEAST), np.clip(before, LEAST, 1 - LEAST)
     kept = np.isfinite(a) & (weights > 0)
     missing = float(weights[~kept].sum())
     if not kept.any():
         raise UsageError("No draw has an optimum along the curve of equal compute, so there is no exponent.")
     effective = _effective(group, parts)
-    posterior = Sample.of(_logit(a[kept]), weights[kept], effective)
+    posterior = Sample.of(_logit(near[kept]), weights[kept], effective)
     prior = Sample.of(_logit(before))
     claims = tuple(_weigh(h, posterior, prior, rope, rng) for h in hypotheses)
     closed = all(f.law.optimum_exponent is not None for f in group.fits)
