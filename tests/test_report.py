@@ -151,6 +151,21 @@ def test_report_json_has_the_keys_of_the_contract(made: Report) -> None:
     assert made.to_dict()["forecast"] == data["forecast"]
 
 
+def test_one_quantity_has_one_value_in_every_section(made: Report) -> None:
+    front, decided, suggested = (made.data[k] for k in ("frontier", "decide", "next"))
+    for name in ("params", "loss"):
+        assert front["frontier"][0][name] == decided["optimum"][name] == suggested["now"][name], name
+    assert decided["budget"]["amount"] == suggested["budget"] == front["frontier"][0]["flops"]
+    assert decided["worth"]["knowing"] == pytest.approx(suggested["worth"]["knowing"])
+    assert 0 <= suggested["worth"]["study"] <= suggested["worth"]["knowing"]
+    claims, average = front["claims"]["exponent_params"], front["exponent_average"]
+    assert claims == pytest.approx({k: average[k] for k in claims})
+    for section in ("forecast", "compare"):
+        told = made.data[section]["weights"]
+        assert {r["law"]: pytest.approx(r["final"]) for r in told} == made.data["forecast"]["law_weights"]
+        assert sum(r["prior"] for r in told) == pytest.approx(1)
+
+
 def test_every_section_was_made(page: str) -> None:
     assert "could not be made" not in page
     assert "could not be drawn" not in page

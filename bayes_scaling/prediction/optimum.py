@@ -62,10 +62,11 @@ def _rises(
     law: ScalingLaw, values: Mapping[str, np.ndarray], params: np.ndarray, budgets: np.ndarray, compute: ComputeModel
 ) -> np.ndarray:
     """Whether the loss rises either side: a law of N·D alone is flat, and its search ends anywhere."""
+    known = np.where(np.isnan(params), SMALLEST_PARAMS, params)
     column = {k: v[:, None] for k, v in values.items()}
     low, at, high = (
         np.asarray(law.loss(column, {"params": n, "tokens": compute.tokens(n, budgets[None, :])}))
-        for n in (params / FACTOR, params, params * FACTOR)
+        for n in (known / FACTOR, known, known * FACTOR)
     )
     return np.asarray(np.minimum(low, high) - at > LEAST_RISE * at)
 
