@@ -71,6 +71,10 @@ def test_paragraphs_keep_their_indentation():
     assert paragraph("as it is " * 50, None) == "as it is " * 50
 
 
+def test_a_space_that_does_not_break_is_a_space():
+    assert printable("90\u00a0% of\u202fit") == "90 % of it"
+
+
 def test_widths_of_other_scripts():
     assert width("abc") == 3
     assert width("模型") == 4

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 
 def printable(text: object, limit: int | None = None) -> str:
-    """One line: control characters, marks of direction and lone surrogates are escaped, and text of more than `limit`
-    characters is cut."""
+    """One line: control characters, marks of direction and lone surrogates are escaped, any space is a space, and
+    text of more than `limit` characters is cut."""
     given = str(text)
     shown = given if limit is None else given[: limit + 1]
     if not shown.isprintable():
-        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown)
+        shown = "".join(c if c.isprintable() else _shown(c) for c in shown)
     return shown if limit is None or len(shown) <= limit else shown[:limit] + "…"
+
+
+def _shown(char: str) -> str:
+    return " " if unicodedata.category(char) == "Zs" else repr(char)[1:-1]
 
 
 def harmless(text: str) -> str:

@@ -66,7 +66,7 @@ def _text(result: Evidence, body: dict[str, Any], tested: Backtest) -> list[str 
         *_peers(body),
         *_match(body),
         *_exponents(body),
-        "The forward score is the mean log density, in nats, that a law fitted to smaller runs gave to larger\n"
+        "The forward score is the mean log density, in nats, that a law fitted to smaller runs gave to larger "
         f"ones. Forecasts rest on the forward weights, from {tested.rule.basis}: {forward.weights_text(tested.rule)}",
     ]
 
@@ -117,12 +117,12 @@ def _match(body: dict[str, Any]) -> list[str | output.Table]:
     worst = max(distances, key=lambda r: r["mean"])
     spread = sum(r["spread"] for r in distances) / len(distances)
     return [
-        f"Before any run the laws expect losses that differ by {100 * worst['mean']:.2g} % on average at the most\n"
+        f"Before any run the laws expect losses that differ by {100 * worst['mean']:.2g} % on average at the most "
         f"({worst['first']} and {worst['second']}), where each is unsure by {100 * spread:.2g} %: "
         "the priors carry the same knowledge."
         if worst["mean"] < 0.5 * spread
         else f"Before any run {worst['first']} and {worst['second']} expect losses that differ by "
-        f"{100 * worst['mean']:.2g} % on average,\nbeside {100 * spread:.2g} % that each is unsure by: their priors "
+        f"{100 * worst['mean']:.2g} % on average, beside {100 * spread:.2g} % that each is unsure by: their priors "
         "carry different knowledge, and evidence between them says so too."
     ]
 
@@ -138,7 +138,7 @@ def _exponents(body: dict[str, Any]) -> list[str | output.Table]:
         rows.append([found["law"], f"{a['median']:.3f}", output.interval(a, lambda v: f"{v:.3f}"), *cells])
     rope = body["exponents"][0]["rope"]
     return [
-        "Exponent a of the best model size, N* ~ C^a; for each claim the probability that a lies within\n"
+        "Exponent a of the best model size, N* ~ C^a; for each claim the probability that a lies within "
         f"{rope:g} of it, and the log Bayes factor for the claim against the rest of the law, nats",
         output.Table(["law", "a", "", *claims], rows),
     ]

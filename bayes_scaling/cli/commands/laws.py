@@ -67,11 +67,11 @@ def _one(law: ScalingLaw) -> list[str | output.Table]:
         f"{law.title} ({law.name})",
         f"  {law.equation}",
         f"  {law.citation}",
-        f"\nPriors; amplitudes are what a term contributes at {law.scale}",
+        f"Priors; amplitudes are what a term contributes at {law.scale}",
         output.Table(["parameter", "prior", "unit", "reason"], rows, left=4),
     ]
     if law.derived:
-        blocks.append(f"\nDerived: {', '.join(law.derived)}")
+        blocks.append(f"Derived: {', '.join(law.derived)}")
     if law.direct:
         swaps = ", ".join(f"{name} (in place of {rule.replaces})" for name, rule in law.direct.items())
         blocks.append(f"A prior may be put on these instead: {swaps}")
@@ -85,7 +85,7 @@ def _one(law: ScalingLaw) -> list[str | output.Table]:
             ]
             for p in law.published
         ]
-        blocks += ["\nPublished constants", output.Table(["source", *names, "on"], rows)]
+        blocks += ["Published constants", output.Table(["source", *names, "on"], rows)]
     return blocks
 
 

@@ -130,12 +130,12 @@ def _range(option: str) -> Callable[[str], tuple[float, float]]:
 def _text(result: Suggestions) -> list[str | output.Table]:
     rows = []
     for s in result.suggestions:
-        error = "-" if s.gain_error is None else f"{s.gain_error:.1g}"
+        error = "" if s.gain_error is None else f"± {s.gain_error:.1g}"
         after = "-" if s.after is None else f"{s.after:.3g}"
         sizes = [format_count(s.params), format_count(s.tokens), f"{s.tokens / s.params:.3g}", format_flop(s.flops)]
         rows.append([*sizes, f"{s.gain:.3g}", error, f"{s.gain_per_flop:.2e}", after, f"{s.information:.2f}"])
     headers = [
-        "params", "tokens", "tokens/param", "FLOP", "gain", "±", "gain/FLOP", "spread after", "information, nats",
+        "params", "tokens", "tokens/param", "FLOP", "gain", "", "gain/FLOP", "spread after", "information, nats",
     ]  # fmt: skip
     lines: list[str | output.Table] = [
         f"Runs to make next, to learn {result.target.title}, {format_flop(result.budget)} FLOP",
