@@ -200,3 +200,18 @@ def test_numbers_of_a_fleet_survive_damage_to_its_parts(tmp_path):
         assert dispatch._read(tmp_path, Chunk()) is None
     path.write_bytes(seal(b"no archive"))
     assert dispatch._read(tmp_path, Chunk()) is None
+
+
+def test_a_damaged_gzip_file_is_one_sentence(capsys, tmp_path):
+    import gzip
+
+    whole = gzip.compress(pd.DataFrame(ROWS).to_csv(index=False).encode() * 20, mtime=0)
+    seen = set()
+    for position in range(10, len(whole), 3):
+        bent = bytearray(whole)
+        bent[position] ^= 0x10
+        (tmp_path / "runs.csv.gz").write_bytes(bent)
+        seen.add(main(["validate", str(tmp_path / "runs.csv.gz")]))
+        assert "Internal" not in capsys.readouterr().err
+    assert seen <= {0, 3}
+    assert 3 in seen

@@ -160,11 +160,6 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     """`--json`, `--quiet`, `--allow-bad-fit`."""
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
     parser.add_argument("--quiet", action="store_true", help="no progress and no warnings on standard error")
-    add_traceback(parser)
-
-
-def add_traceback(parser: argparse.ArgumentParser) -> None:
-    """--traceback, which every command has."""
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
 
 

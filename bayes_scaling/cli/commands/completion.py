@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bayes_scaling.cli import options
+from bayes_scaling.cli import options, output
 from bayes_scaling.cli.command import Command
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -13,14 +13,22 @@ SHELLS = ("bash", "zsh", "tcsh")
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or tcsh")
-    options.add_traceback(parser)
+    options.add_output(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the script; returns the exit code."""
     import shtab
 
-    print(shtab.complete(arguments.parser, shell=arguments.shell))
+    script = shtab.complete(arguments.parser, shell=arguments.shell)
+    if not arguments.json:
+        print(script)
+        return 0
+    from bayes_scaling.base.provenance import envelope
+
+    return output.emit(
+        arguments, envelope("completion", {"shell": arguments.shell, "script": script}, ci_prob=None), []
+    )
     return 0
 
 
@@ -32,7 +40,7 @@ COMMAND = Command(
     configure=configure,
     run=run,
     examples=(
-        'bash: eval "$(bayes-scaling completion bash)"     in ~/.bashrc',
-        "zsh:  bayes-scaling completion zsh > ~/.zfunc/_bayes-scaling",
+        'eval "$(bayes-scaling completion bash)"',
+        "bayes-scaling completion zsh > ~/.zfunc/_bayes-scaling",
     ),
 )
