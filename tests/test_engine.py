@@ -224,7 +224,7 @@ def test_a_fit_that_is_not_clean_is_tried_again(monkeypatch, tiny_runs, capsys):
     assert [s.target_accept for s in asked] == [0.9, 0.95, 0.95, 0.98]
     assert asked[0].budget == asked[1].budget < asked[2].budget  # the first two may give up and be taught
     assert drawn.x.shape == (2, 200, 7)
-    assert lines._done == lines._total == 1 + 4 * 2
+    assert lines._count.done == lines._count.total == 1 + 4 * 2
 
 
 def test_thinned_draws_are_fewer_transitions_apart():
