@@ -340,7 +340,7 @@ def test_report_is_asked_for_what_was_said(capsys, monkeypatch, tmp_path):
     )  # fmt: skip
     assert body["path"] == "here"
     options = calls[1][1]
-    assert options["budgets"] == [1e24]
+    assert options["budgets"] == ["1e24"]  # in any unit: the report reads it, with the runs at hand
     assert options["target_loss"] == 1.6
     assert options["laws"] == ("kaplan",)
     assert str(options["priors"]["alpha"]) == "normal(mu=0.1, sigma=1)"

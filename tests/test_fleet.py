@@ -261,7 +261,7 @@ def test_a_saved_fleet_comes_back_as_it_was(here, tmp_path):
     assert back.summary() == here.summary()
     assert back["table 1"].runs.sha256 == here["table 1"].runs.sha256
     (tmp_path / "fleet.nc").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"is not a saved fit: it is no netCDF"):
         load_fleet(tmp_path / "fleet.nc")
 
 

@@ -40,6 +40,9 @@ def emit(arguments: argparse.Namespace, body: Mapping[str, Any], blocks: Iterabl
 
 def json_text(body: Mapping[str, Any]) -> str:
     """As JSON, in what the terminal's encoding can say; what would move its cursor is an escape."""
+    # Which warnings the terminal leaves out is no part of the contract's JSON.
+    told = [{k: v for k, v in w.items() if k in ("code", "message")} for w in body.get("warnings") or []]
+    body = {**body, "warnings": told}
     text = dump_json(body)
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")

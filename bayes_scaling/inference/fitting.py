@@ -217,7 +217,7 @@ def sample(
     ----------
     model
         Any, for instance one that extends what `build` gives; it needs a gradient, so all unknowns are continuous.
-    draws, chains, warmup, target_accept, random_seed
+    draws, chains, warmup, target_accept, random_seed, settings
         As in `fit`.
 
     Returns

@@ -43,6 +43,7 @@ class Opened:
 
     @property
     def notices(self) -> tuple[Notice, ...]:
+        """What is to be said of a file that no checksum guards."""
         if self.sealed:
             return ()
         text = "This fit was saved by an older version, without a checksum, so damage to it cannot be noticed."

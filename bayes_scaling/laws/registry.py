@@ -36,7 +36,13 @@ def _scanned() -> tuple[dict[str, ScalingLaw], dict[str, str]]:
 
 
 def all_laws() -> dict[str, ScalingLaw]:
-    """Every law this installation knows, by name; a file that holds none is passed over, and `broken_laws` names it."""
+    """Every law this installation knows, by name; a file that holds none is passed over, and `broken_laws` names it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder `models` is missing: the installation is broken.
+    """
     return _scanned()[0]
 
 
