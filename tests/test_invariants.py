@@ -88,7 +88,7 @@ def test_each_draws_best_size_is_the_lowest_point_of_its_own_surface(asked):
     found = best_sizes(worlds, np.array([budget]))
     few = worlds.thinned(150)
     u = np.linspace(np.log(1e6), np.log(budget / 6e6), 3001)
-    on_grid = few.log_curve(np.exp(u), budget / 6 / np.exp(u))
+    on_grid = few.log_curve(np.exp(u), worlds.compute.tokens(np.exp(u), budget))
     mine = best_sizes(few, np.array([budget]))
     assert (mine.log_loss[:, 0] <= on_grid.min(axis=1) + 1e-10).all()
     np.testing.assert_allclose(mine.log_loss[:, 0], on_grid.min(axis=1), atol=1e-5)
@@ -104,7 +104,7 @@ def test_perfect_knowledge_is_worth_the_regret_of_the_plan_of_least_expected_los
     # Brute force over the same draws: no size on a fine grid has less regret.
     worlds = predictive(one)
     u = np.linspace(np.log(made.best["params"]) - 2, np.log(made.best["params"]) + 2, 401)
-    loss = worlds.loss(np.exp(u), budget / 6 / np.exp(u))
+    loss = worlds.loss(np.exp(u), worlds.compute.tokens(np.exp(u), budget))
     best = np.exp(best_sizes(worlds, np.array([budget])).log_loss[:, 0])
     regret = (loss - best[:, None]).mean(axis=0)
     assert (best[:, None] <= loss + 1e-10).all()
@@ -116,7 +116,7 @@ def test_perfect_knowledge_is_worth_the_regret_of_the_plan_of_least_expected_los
     limits = Limits(sizes=tuple(made.best["params"] * f for f in (0.2, 0.6, 3.0)))
     under = bs.decide(one, budget=budget, limits=limits)
     offered = np.array(limits.sizes)
-    loss = worlds.loss(offered, budget / 6 / offered)
+    loss = worlds.loss(offered, worlds.compute.tokens(offered, budget))
     assert under.worth["knowing"] == pytest.approx((loss - loss.min(axis=1, keepdims=True)).mean(axis=0).min())
 
 
@@ -135,7 +135,7 @@ def test_measures_of_risk_are_those_of_brute_force_over_the_draws(asked):
     one, budget = asked
     worlds = predictive(one)
     n = 0.7 * float(np.median(best_sizes(worlds, np.array([budget])).params))
-    d = budget / 6 / n
+    d = float(worlds.compute.tokens(n, budget))
     loss = worlds.loss([n], [d])[:, 0]
     target = float(np.quantile(loss, 0.4))
     made = bs.decide(one, budget=budget, target_loss=target, limits=Limits(sizes=(n,)), level=0.9)
@@ -162,7 +162,9 @@ def test_an_assured_budget_is_that_of_brute_force(asked):
     assert (seen <= plan.target_loss).mean() == pytest.approx(0.6, abs=4 * 0.5 / np.sqrt(len(seen)))
     # A tenth less compute is not enough, whatever the size.
     sizes = plan.params * np.exp(np.linspace(-1, 1, 41))
-    chance = predictive(one).at(sizes, 0.9 * plan.flops / 6 / sizes).p_reached(plan.target_loss).mean(axis=0)
+    worlds = predictive(one)
+    tokens = worlds.compute.tokens(sizes, 0.9 * plan.flops)
+    chance = worlds.at(sizes, tokens).p_reached(plan.target_loss).mean(axis=0)
     assert chance.max() < 0.6
 
 
