@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,7 +18,8 @@ ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    # XLA takes its number of threads from here. Its flag against threads in Eigen would have other code compiled than
+    # the caller has, and the last digits differ.
     "NPROC": "1",
 }
 
@@ -61,7 +61,6 @@ def cluster(scheduler: str | None = None, workers: int | None = None, timeout: f
 
     # Set before the processes start: once jaxlib is loaded it is too late.
     mine = dask.config.get("distributed.nanny.pre-spawn-environ", {}) | ONE_THREAD
-    mine["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {ONE_THREAD['XLA_FLAGS']}".strip()
     with (
         dask.config.set({"distributed.nanny.pre-spawn-environ": mine}),
         distributed.LocalCluster(
