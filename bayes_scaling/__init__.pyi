@@ -30,6 +30,7 @@ from .laws.registry import all_laws as all_laws, get_law as get_law
 from .prediction.ensemble import Ensemble as Ensemble
 from .prediction.forecasting import Forecast as Forecast, forecast as forecast
 from .prediction.frontiers import Frontier as Frontier, frontier as frontier
+from .prediction.sizing import Sizing as Sizing, sizing as sizing
 from .reporting.analysis import Report as Report, report as report
 from .runs.loading import load_runs as load_runs
 from .runs.runs import Runs as Runs

@@ -32,6 +32,18 @@ def number(option: str) -> Callable[[str], float]:
     return read
 
 
+def count(option: str) -> Callable[[str], float]:
+    """Reads a count: 7B, 1.4T, 1e9."""
+
+    def read(text: str) -> float:
+        try:
+            return parse_count(text)
+        except ValueError as error:
+            raise UsageError(f"{option} '{text}' cannot be used: {error}.") from None
+
+    return read
+
+
 def whole(option: str, least: int) -> Callable[[str], int]:
     """Reads a whole number of at least `least`."""
 

@@ -98,7 +98,7 @@ class Frontier:
     @property
     def exponents(self) -> dict[str, dict[str, Any]]:
         """a = d log N*/d log C and b = 1 - a at the largest budget."""
-        a = self._value("exponent_params", len(self.flops) - 1)
+        a = self._value("exponent_params", int(np.argmax(self.flops)))
         flipped = {"lower": 1 - a["upper"], "upper": 1 - a["lower"], "sd": a["sd"]}
         return {"params": a, "tokens": {"mean": 1 - a["mean"], "median": 1 - a["median"], **flipped}}
 

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from bayes_scaling.base.errors import UsageError
-from bayes_scaling.base.units import format_count, format_flop, parse_count
+from bayes_scaling.base.units import format_count, format_flop
 from bayes_scaling.cli import costs, options, output, sources, values
 from bayes_scaling.cli.command import Command
 from bayes_scaling.cli.commands.forecast import weights_line
@@ -73,9 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits")
-    group.add_argument("--max-params", type=_count("--max-params"), metavar="N", help="largest model")
-    group.add_argument("--min-params", type=_count("--min-params"), metavar="N", help="smallest model")
-    group.add_argument("--max-tokens", type=_count("--max-tokens"), metavar="D", help="distinct tokens there are")
+    group.add_argument("--max-params", type=values.count("--max-params"), metavar="N", help="largest model")
+    group.add_argument("--min-params", type=values.count("--min-params"), metavar="N", help="smallest model")
+    group.add_argument("--max-tokens", type=values.count("--max-tokens"), metavar="D", help="distinct tokens there are")
     group.add_argument("--sizes", metavar="A,B,C", help="model sizes on offer, such as 7B,13B,70B")
 
 
@@ -121,7 +121,10 @@ def _limits(arguments: argparse.Namespace) -> Limits:
 
     sizes = [s for s in (arguments.sizes or "").split(",") if s.strip()]
     return Limits(
-        arguments.min_params, arguments.max_params, arguments.max_tokens, tuple(_count("--sizes")(s) for s in sizes)
+        arguments.min_params,
+        arguments.max_params,
+        arguments.max_tokens,
+        tuple(values.count("--sizes")(s) for s in sizes),
     )
 
 
@@ -134,20 +137,10 @@ def _plan(text: str) -> dict[str, Any]:
             raise UsageError(f"Cannot read '{item}' in --plan '{text}'. {_PLAN}")
         if name in found:
             raise UsageError(f"--plan '{text}' gives {name} twice. {_PLAN}")
-        found[name] = value if name == "name" else _count(f"--plan '{text}': {name}")(value)
+        found[name] = value if name == "name" else values.count(f"--plan '{text}': {name}")(value)
     if not {"params", "tokens"} <= set(found):
         raise UsageError(f"--plan '{text}' needs params and tokens. {_PLAN}")
     return found
-
-
-def _count(option: str) -> Any:
-    def read(text: str) -> float:
-        try:
-            return parse_count(text)
-        except ValueError as error:
-            raise UsageError(f"{option} '{text}' cannot be used: {error}.") from None
-
-    return read
 
 
 def _text(result: Decision) -> list[str | output.Table]:
