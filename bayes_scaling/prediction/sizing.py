@@ -106,7 +106,9 @@ def sizing(
     flops = np.exp(found)
     n = np.full(len(flops), value) if given == "params" else _params_of(worlds.compute, value, flops)
     d = np.full(len(flops), value) if given == "tokens" else np.asarray(worlds.compute.tokens(n, flops))
-    loss = worlds.loss(n[:, None], d[:, None])[:, 0]
+    known = np.isfinite(flops)
+    at = [np.where(known, v, value)[:, None] for v in (n, d)]
+    loss = np.where(known, worlds.loss(*at)[:, 0], np.nan)
     values = {"params": n, "tokens": d, "flops": flops, "tokens_per_param": d / n, "loss": loss}
     return Sizing(given, float(value), values, ci_prob)
 
