@@ -10,6 +10,7 @@ import numpy as np
 
 from bayes_scaling.base.errors import InfeasibleError, Notice, UsageError
 from bayes_scaling.base.intervals import interval_value
+from bayes_scaling.base.keywords import keywords
 from bayes_scaling.base.units import format_count
 from bayes_scaling.inference.result import Fit
 from bayes_scaling.laws.compute import SIX_ND, ComputeModel
@@ -63,6 +64,7 @@ class Sizing:
         return (Notice("no_optimum", text),)
 
 
+@keywords()
 def sizing(
     fits: Fit | Ensemble | Sequence[Fit],
     *,
